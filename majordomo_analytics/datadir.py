@@ -1,0 +1,118 @@
+"""The data directory: where spool, lake and API keys lie, and which layout they have."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from majordomo_analytics.errors import DataDirectoryError, NewerLayoutError
+
+LAYOUT_VERSION = 1
+MARKER = "majordomo.json"
+
+
+@dataclass(frozen=True, slots=True)
+class DataDirectory:
+    """The places inside one data directory.
+
+    Attributes
+    ----------
+    root
+        The directory itself; it holds the marker file with the layout version.
+    """
+
+    root: Path
+
+    @property
+    def lake(self) -> Path:
+        """The Delta table of requests."""
+        return self.root / "lake" / "llm_requests"
+
+    @property
+    def spool(self) -> Path:
+        """The folder of spool files, one for each worker."""
+        return self.root / "spool"
+
+    @property
+    def api_keys(self) -> Path:
+        """The SQLite file of API keys."""
+        return self.root / "api_keys.sqlite"
+
+    @property
+    def metrics(self) -> Path:
+        """Counters of the running processes, made anew at each start."""
+        return self.root / "run" / "metrics"
+
+    @classmethod
+    def open(cls, path: str | Path) -> DataDirectory:
+        """Return the data directory at `path`, changing nothing.
+
+        Raises
+        ------
+        DataDirectoryError
+            If `path` does not exist, is empty, or is not a data directory.
+        NewerLayoutError
+            If a newer version of this package wrote it.
+        """
+        root = Path(path)
+        if not root.exists():
+            message = (
+                f"there is no data directory at {str(root)!r}; `mdm proxy --data DIR` or "
+                "`mdm demo --data DIR` makes one"
+            )
+            raise DataDirectoryError(message)
+        if not root.is_dir():
+            message = f"{str(root)!r} is a file; a data directory is a folder"
+            raise DataDirectoryError(message)
+        marker = root / MARKER
+        if not marker.exists():
+            what = "is empty" if not any(root.iterdir()) else f"has no {MARKER}"
+            message = f"{str(root)!r} is not a data directory: it {what}"
+            raise DataDirectoryError(message)
+        _check_layout(marker)
+        return cls(root)
+
+    @classmethod
+    def create(cls, path: str | Path) -> DataDirectory:
+        """Return the data directory at `path`, making it if nothing is there yet.
+
+        Raises
+        ------
+        DataDirectoryError
+            If something else is there; nothing is changed then.
+        NewerLayoutError
+            If a newer version of this package wrote it; nothing is changed then.
+        """
+        root = Path(path)
+        if root.exists() and not root.is_dir():
+            return cls.open(root)  # raises with the reason
+        if root.is_dir() and any(root.iterdir()):
+            return cls.open(root)
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        root.chmod(0o700)
+        made = cls(root)
+        made.spool.mkdir(mode=0o700, exist_ok=True)
+        marker = root / MARKER
+        draft = marker.with_suffix(".new")
+        draft.write_text(json.dumps({"layout": LAYOUT_VERSION}) + "\n", "utf-8")
+        draft.chmod(0o600)
+        draft.replace(marker)
+        return made
+
+
+def _check_layout(marker: Path) -> None:
+    try:
+        layout = json.loads(marker.read_text("utf-8"))["layout"]
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        message = f"{str(marker)!r} cannot be read as the marker of a data directory: {error!r}"
+        raise DataDirectoryError(message) from error
+    if type(layout) is not int or layout < 1:
+        message = f"{str(marker)!r} names the layout {layout!r}; a layout is a number from 1"
+        raise DataDirectoryError(message)
+    if layout > LAYOUT_VERSION:
+        message = (
+            f"{str(marker.parent)!r} has layout {layout}, this version reads up to "
+            f"{LAYOUT_VERSION}; upgrade majordomo-analytics"
+        )
+        raise NewerLayoutError(message)

@@ -1,0 +1,153 @@
+"""Every error this package raises on purpose; imports nothing of ours.
+
+    MajordomoError
+    ├── SettingsError              a setting or an argument has no meaning (ValueError)
+    ├── MissingExtraError          an optional dependency is not installed (ImportError)
+    ├── DataDirectoryError         not a data directory (ValueError)
+    │   └── NewerLayoutError       written by a newer version of this package
+    ├── ApiKeyError                an API key is unknown or already revoked (LookupError)
+    ├── SpoolError                 the durable queue cannot be used (OSError)
+    ├── LakeError                  the lake cannot be read or written (OSError)
+    │   └── LakeNotFoundError      there is no lake yet (FileNotFoundError)
+    ├── SourceError                `ma.open` was given something it cannot read (ValueError)
+    └── QueryError                 a question that has no answer as asked (ValueError)
+        ├── UnknownNameError       no such measure, dimension or engine (LookupError)
+        ├── TimeRangeError         a time range, grain or zone that cannot be read
+        ├── FilterError            a filter that cannot be read
+        ├── ResultOverflowError    a sum left the range of its type (OverflowError)
+        └── UnsupportedByEngineError   this engine cannot do it (NotImplementedError)
+
+A message says what was wrong, with the value, and what would be right. The facts are
+attributes too. No message and no repr ever holds a secret.
+"""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+class MajordomoError(Exception):
+    """Base of all errors raised on purpose by this package."""
+
+
+class SettingsError(MajordomoError, ValueError):
+    """Raised when a setting or an argument has no meaning."""
+
+
+class MissingExtraError(MajordomoError, ImportError):
+    """Raised when a feature needs an optional dependency that is not installed.
+
+    Attributes
+    ----------
+    feature
+        What was asked for.
+    extra
+        The extra of this package that brings the dependency.
+    """
+
+    def __init__(self, feature: str, extra: str) -> None:
+        self.feature = feature
+        self.extra = extra
+        super().__init__(
+            f"{feature} needs packages that are not installed: "
+            f"pip install 'majordomo-analytics[{extra}]'"
+        )
+
+
+class DataDirectoryError(MajordomoError, ValueError):
+    """Raised when a path is not a data directory; nothing was changed."""
+
+
+class NewerLayoutError(DataDirectoryError):
+    """Raised when a data directory was written by a newer version; nothing was changed."""
+
+
+class ApiKeyError(MajordomoError, LookupError):
+    """Raised when an API key id is unknown or already revoked."""
+
+
+class SpoolError(MajordomoError, OSError):
+    """Raised when the spool cannot be opened, written or read."""
+
+
+class LakeError(MajordomoError, OSError):
+    """Raised when the lake cannot be read or written."""
+
+
+class LakeNotFoundError(LakeError, FileNotFoundError):
+    """Raised when there is no lake at a path yet."""
+
+
+class SourceError(MajordomoError, ValueError):
+    """Raised when `ma.open` is given something it cannot read."""
+
+
+class QueryError(MajordomoError, ValueError):
+    """Raised when a question has no answer as it was asked."""
+
+
+class UnknownNameError(QueryError, LookupError):
+    """Raised when no measure, dimension, column or engine has that name.
+
+    Attributes
+    ----------
+    kind
+        What was looked for: ``"measure"``, ``"dimension"``, …
+    name
+        The name that was not found.
+    suggestions
+        The nearest names that do exist, best first; may be empty.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str], *, hint: str = "") -> None:
+        self.kind = kind
+        self.name = name
+        names = sorted(set(known), key=str.casefold)
+        self.suggestions = nearest(name, names)
+        super().__init__(f"no {kind} is named {name!r}{did_you_mean(self.suggestions, names)}{hint}")
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+class TimeRangeError(QueryError):
+    """Raised when a time range, time grain or time zone cannot be read."""
+
+
+class FilterError(QueryError):
+    """Raised when a filter cannot be read."""
+
+
+class ResultOverflowError(QueryError, OverflowError):
+    """Raised when a sum leaves the range of its type; it never wraps."""
+
+
+class UnsupportedByEngineError(QueryError, NotImplementedError):
+    """Raised, before anything runs, when an engine cannot answer a question."""
+
+
+def nearest(name: str, known: Iterable[str], *, most: int = 3) -> tuple[str, ...]:
+    """Return the names most like `name`, ignoring case and ``_`` against ``-``."""
+    spellings = {_fold(other): other for other in known}
+    found = difflib.get_close_matches(_fold(name), spellings, n=most, cutoff=0.55)
+    return tuple(spellings[spelling] for spelling in found)
+
+
+def did_you_mean(suggestions: Iterable[str], known: Iterable[str]) -> str:
+    """Return the tail of a message: the nearest names, or all when there are few."""
+    close = list(suggestions)
+    if close:
+        return f"; did you mean {' or '.join(map(repr, close))}?"
+    names = list(known)
+    if not names:
+        return ""
+    shown = ", ".join(names[:30])
+    return f"; known: {shown}{' …' if len(names) > 30 else ''}"
+
+
+def _fold(name: str) -> str:
+    return name.casefold().replace("_", "-")

@@ -1,0 +1,31 @@
+"""The closed list of oddities a row can carry in its `flags` column."""
+
+from __future__ import annotations
+
+from typing import Final
+
+METADATA_REPEATED: Final = "metadata_repeated"
+METADATA_CUT: Final = "metadata_cut"
+METADATA_DROPPED: Final = "metadata_dropped"
+METADATA_NOT_UTF8: Final = "metadata_not_utf8"
+USAGE_BAD_NUMBER: Final = "usage_bad_number"
+USAGE_PART_OVER_WHOLE: Final = "usage_part_over_whole"
+USAGE_TOTAL_MISMATCH: Final = "usage_total_mismatch"
+BODY_NOT_READ: Final = "body_not_read"
+BODY_TOO_LARGE: Final = "body_too_large"
+ERROR_IN_STREAM: Final = "error_in_stream"
+TEXT_CLEANED: Final = "text_cleaned"
+
+FLAGS: dict[str, str] = {
+    METADATA_REPEATED: "a metadata header came more than once; the first value counts",
+    METADATA_CUT: "a metadata name or value was longer than allowed and was cut",
+    METADATA_DROPPED: "metadata keys over the allowed number were left out",
+    METADATA_NOT_UTF8: "a metadata value was not UTF-8 and was read as Latin-1",
+    USAGE_BAD_NUMBER: "the provider sent a count that is no count; it is null here",
+    USAGE_PART_OVER_WHOLE: "the provider reported a part larger than its whole",
+    USAGE_TOTAL_MISMATCH: "the provider's own total differs from its parts",
+    BODY_NOT_READ: "the answer could not be read as its API promises",
+    BODY_TOO_LARGE: "the answer was too large to look for usage in it",
+    ERROR_IN_STREAM: "the provider reported an error inside a successful stream",
+    TEXT_CLEANED: "characters that no database takes (NUL, lone surrogates) were removed",
+}
