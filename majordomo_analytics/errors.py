@@ -108,7 +108,8 @@ class UnknownNameError(QueryError, LookupError):
         self.name = name
         names = sorted(set(known), key=str.casefold)
         self.suggestions = nearest(name, names)
-        super().__init__(f"no {kind} is named {name!r}{did_you_mean(self.suggestions, names)}{hint}")
+        tail = did_you_mean(self.suggestions, names)
+        super().__init__(f"no {kind} is named {name!r}{tail}{hint}")
 
     def __str__(self) -> str:
         return str(self.args[0])

@@ -85,12 +85,14 @@ def read_metadata(headers: Iterable[tuple[bytes, bytes]]) -> RequestMetadata:
     for raw_name, raw_value in headers:
         if not raw_name.startswith(PREFIX) or raw_name in RESERVED:
             continue
-        name = canonical_name(raw_name[len(PREFIX) :].decode("latin-1"))
+        # Cut before it is made canonical: that function caches every name it is given.
+        sent_name = raw_name[len(PREFIX) :]
+        if len(sent_name) > MAX_NAME_CHARACTERS:
+            sent_name = sent_name[:MAX_NAME_CHARACTERS]
+            found.append(flags.METADATA_CUT)
+        name = canonical_name(clean_text(sent_name.decode("latin-1")))[:MAX_NAME_CHARACTERS]
         if not name:
             continue
-        if len(name) > MAX_NAME_CHARACTERS:
-            name = name[:MAX_NAME_CHARACTERS]
-            found.append(flags.METADATA_CUT)
         if name in values:
             found.append(flags.METADATA_REPEATED)
             continue

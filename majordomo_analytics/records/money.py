@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Literal
 
 PLACES = 10
 PRECISION = 20
 SUM_PRECISION = 38
 _STEP = Decimal(1).scaleb(-PLACES)
+_LIMIT = Decimal(10) ** (PRECISION - PLACES)
+# Our own context: what a notebook sets for itself must not touch money. Wide enough for
+# whatever price times count can be, as what does not fit a column is turned away by value.
+_EXACT = Context(prec=100, rounding=ROUND_HALF_EVEN)
 
 CostStatus = Literal["priced", "unpriced", "no_usage", "stated", "error"]
 """How a row came by its cost.
@@ -22,7 +26,7 @@ price; `error`: the price could not be worked out. The last three have null cost
 
 def round_money(amount: Decimal) -> Decimal:
     """Return `amount` rounded half-even to ten places."""
-    return amount.quantize(_STEP, rounding=ROUND_HALF_EVEN)
+    return amount.quantize(_STEP, context=_EXACT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,21 @@ class Cost:
     def priced(
         cls, *, input_cost: Decimal, output_cost: Decimal, tool_cost: Decimal, price_version: str
     ) -> Cost:
-        """Return a cost from its parts, each rounded, and their sum."""
+        """Return a cost from its parts, each rounded, and their sum.
+
+        A sum that no money column holds, as made-up token counts can reach, is an `error`.
+        """
         parts = [round_money(part) for part in (input_cost, output_cost, tool_cost)]
-        return cls("priced", *parts, price_version=price_version, total_cost=sum(parts, Decimal(0)))
+        total = Decimal(0)
+        for part in parts:
+            total = _EXACT.add(total, part)
+        if max(total, *parts) >= _LIMIT:
+            return cls("error")
+        return cls(
+            status="priced",
+            input_cost=parts[0],
+            output_cost=parts[1],
+            tool_cost=parts[2],
+            total_cost=total,
+            price_version=price_version,
+        )

@@ -58,8 +58,13 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     flags: tuple[str, ...] = ()
 
 
+class _Version(msgspec.Struct):
+    version: int = RECORD_VERSION
+
+
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(RequestRecord)
+_version_decoder = msgspec.json.Decoder(_Version)
 
 
 def encode_record(record: RequestRecord) -> bytes:
@@ -77,13 +82,24 @@ def decode_record(data: bytes) -> RequestRecord:
     """
     try:
         record = _decoder.decode(data)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        _check_version(data)
         message = f"a spool record cannot be read: {error}"
         raise SpoolError(message) from error
     if record.version > RECORD_VERSION:
+        _check_version(data)
+    return record
+
+
+def _check_version(data: bytes) -> None:
+    """Raise for a newer record, also for one in which today's fields cannot be read."""
+    try:
+        version = _version_decoder.decode(data).version
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return
+    if version > RECORD_VERSION:
         message = (
-            f"a spool record has version {record.version}, this package reads up to "
+            f"a spool record has version {version}, this package reads up to "
             f"{RECORD_VERSION}; upgrade majordomo-analytics"
         )
         raise SpoolError(message)
-    return record

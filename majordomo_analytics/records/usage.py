@@ -12,7 +12,7 @@ from typing import Literal
 import msgspec
 
 UsageStatus = Literal["reported", "partial", "estimated", "missing"]
-"""`reported`: the provider's final count was seen; `partial`: a stream was cut before it."""
+"""`reported`: the final counts were seen; `partial`: a stream was cut before them."""
 
 UsageSource = Literal["body", "stream_final", "stream_partial", "header"]
 """Where the counts stood in the provider's answer."""

@@ -1,0 +1,230 @@
+"""Forms of a body: one JSON document, an array of them, NDJSON, or server-sent events.
+
+The first bytes decide which, never a content type. Every form ends as JSON documents that
+are offered, one by one, to a `Take`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from majordomo_analytics.capture.scanner import Scanner
+
+if TYPE_CHECKING:
+    from majordomo_analytics.capture.scanner import Kept
+
+Take = Callable[[bytes], bool]
+"""Takes one document, or answers False if it cannot be read as it is."""
+
+MAX_HELD_BYTES = 64 * 1024
+"""Documents up to this size are held and decoded whole; larger ones go through a scanner."""
+
+_BOM = b"\xef\xbb\xbf"
+_LINE_END = re.compile(rb"[\r\n]")
+
+
+class Documents:
+    """The JSON documents of a body that is JSON: one, an array of them, or NDJSON.
+
+    Attributes
+    ----------
+    documents
+        How many were found.
+    is_streamed
+        Whether the body is an array or has several documents.
+    is_too_large
+        Whether a document was dropped because too much of it was wanted.
+    """
+
+    def __init__(self, kept: Kept, take: Take) -> None:
+        self.documents = 0
+        self.is_streamed = False
+        self.is_too_large = False
+        self._take = take
+        self._held: list[bytes] = []
+        self._held_bytes = 0
+        self._scanner = Scanner(kept, take)
+        self._is_scanning = False
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes of the body."""
+        if self._is_scanning:
+            self._scanner.feed(chunk)
+            return
+        self._held.append(chunk)
+        self._held_bytes += len(chunk)
+        if self._held_bytes > MAX_HELD_BYTES:
+            self._scan_held()
+
+    def finish(self) -> None:
+        """Offer what is still held; documents that were cut short are dropped."""
+        if not self._is_scanning:
+            body = b"".join(self._held)
+            if body.startswith(b"{") and self._take(body):
+                self.documents = 1
+                return
+            self._scan_held()
+        self.documents = self._scanner.documents
+        self.is_streamed = self._scanner.is_array or self.documents > 1
+        self.is_too_large = self._scanner.is_too_large
+
+    def _scan_held(self) -> None:
+        self._is_scanning = True
+        for chunk in self._held:
+            self._scanner.feed(chunk)
+        self._held.clear()
+
+
+class Events:
+    """The data of server-sent events, each one a document.
+
+    The grammar is that of the HTML standard, but for the last event: it counts even
+    without the blank line after it. Names of events are not read, the data say the same.
+
+    Attributes
+    ----------
+    documents
+        How many events had data.
+    is_streamed
+        Always true.
+    is_too_large
+        Whether an event was dropped because too much of it was wanted.
+    """
+
+    is_streamed = True
+
+    def __init__(self, kept: Kept, take: Take) -> None:
+        self.documents = 0
+        self.is_too_large = False
+        self._kept = kept
+        self._take = take
+        self._ended_with_cr = False
+        self._line: list[bytes] = []  # what came of a line whose end has not
+        self._line_bytes = 0
+        self._is_long_line = False
+        self._data: list[bytes] = []  # the data lines of the event so far
+        self._data_bytes = 0
+        self._scanner: Scanner | None = None  # reads the event if it is long
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes of the body."""
+        if self._ended_with_cr and chunk.startswith(b"\n"):
+            chunk = chunk[1:]
+            self._ended_with_cr = False
+        if not chunk:
+            return
+        self._ended_with_cr = chunk.endswith(b"\r")
+        lines = chunk.splitlines()
+        rest = b"" if chunk.endswith((b"\r", b"\n")) else lines.pop()
+        for line in lines:
+            if self._line_bytes:
+                self._end_line(line)
+            else:
+                self._read_line(line)
+        if rest:
+            self._hold(rest)
+
+    def finish(self) -> None:
+        """Read what came of a last line and a last event."""
+        if self._line_bytes:
+            self._end_line(b"")
+        self._end_event()
+
+    def _hold(self, part: bytes) -> None:
+        self._line_bytes += len(part)
+        if self._is_long_line:
+            self._scan(part)
+            return
+        self._line.append(part)
+        if self._line_bytes > MAX_HELD_BYTES:
+            self._is_long_line = True
+            line = b"".join(self._line)
+            self._line.clear()
+            if line.startswith(b"data:"):
+                self._begin_scan()
+                self._scan(_value_of(line))
+
+    def _end_line(self, part: bytes) -> None:
+        if self._is_long_line:
+            self._scan(part)
+        else:
+            self._read_line(b"".join([*self._line, part]))
+        self._line.clear()
+        self._line_bytes = 0
+        self._is_long_line = False
+
+    def _read_line(self, line: bytes) -> None:
+        if line.startswith(b"data:"):
+            self._add_data(_value_of(line))
+        elif not line:
+            self._end_event()
+        elif line == b"data":
+            self._add_data(b"")
+
+    def _add_data(self, value: bytes) -> None:
+        if self._scanner is not None:
+            self._scan(b"\n" + value)
+            return
+        self._data.append(value)
+        self._data_bytes += len(value) + 1
+        if self._data_bytes > MAX_HELD_BYTES:
+            self._begin_scan()
+
+    def _begin_scan(self) -> None:
+        if self._scanner is None:
+            self._scanner = Scanner(self._kept, self._take)
+            self._scanner.feed(b"\n".join(self._data))
+            self._data.clear()
+        self._scanner.feed(b"\n")
+
+    def _scan(self, data: bytes) -> None:
+        if self._scanner is not None:  # else it is a long line that is not data
+            self._scanner.feed(data)
+
+    def _end_event(self) -> None:
+        if self._scanner is not None:
+            self.documents += 1
+            self.is_too_large |= self._scanner.is_too_large
+            self._scanner = None
+        elif self._data:
+            data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
+            self._data.clear()
+            if data:
+                self.documents += 1
+                if not self._take(data):
+                    Scanner(self._kept, self._take).feed(data)
+        self._data_bytes = 0
+
+
+class Form:
+    """Finds out from the first bytes which form a body has, and reads it as that."""
+
+    def __init__(self, kept: Kept, take: Take) -> None:
+        self._kept = kept
+        self._take = take
+        self._head = b""
+        self._reader: Documents | Events | None = None
+
+    def feed(self, text: bytes) -> None:
+        """Take the next bytes of the decoded body."""
+        if self._reader is not None:
+            self._reader.feed(text)
+            return
+        head = (self._head + text).lstrip()
+        if _BOM.startswith(head[:3]):
+            self._head = head if head != _BOM else b""
+            return
+        head = head.removeprefix(_BOM).lstrip()
+        if not head:
+            return
+        is_json = head.startswith((b"{", b"["))
+        self._reader = (Documents if is_json else Events)(self._kept, self._take)
+        self._reader.feed(head)
+
+    def finish(self) -> Documents | Events | None:
+        """Return the reader of the whole body, or None if there was nothing to read."""
+        if self._reader is not None:
+            self._reader.finish()
+        return self._reader

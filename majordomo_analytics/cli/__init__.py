@@ -1,0 +1,1 @@
+"""The command `mdm`: parse, call, print; no logic of its own."""

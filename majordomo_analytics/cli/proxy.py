@@ -1,0 +1,59 @@
+"""`mdm proxy`: relay LLM calls and write down what they cost."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path  # noqa: TC003 - Typer reads the annotations at run time
+from typing import Annotated
+
+import typer
+
+from majordomo_analytics.cli.options import DEFAULT_DATA, DataOption
+from majordomo_analytics.errors import MissingExtraError
+
+NEEDED = ("aiohttp", "prometheus_client", "starlette", "uvicorn")
+
+
+def require_proxy_extra(feature: str) -> None:
+    """Raise `MissingExtraError` unless what the proxy needs is installed."""
+    if any(importlib.util.find_spec(name) is None for name in NEEDED):
+        raise MissingExtraError(feature, "proxy")
+
+
+def settings_help() -> str:
+    """Return the settings that come from the environment, for the command's help."""
+    try:
+        require_proxy_extra("`mdm proxy`")
+    except MissingExtraError as error:
+        return str(error)
+    from majordomo_proxy.settings import environment_names
+
+    lines = [f"{name}: {meaning}." for name, meaning in environment_names().items()]
+    intro = (
+        "Every setting can also stand in the environment, or, without MAJORDOMO_ and in lower "
+        "case, in the TOML file of --config; base addresses there are "
+        "[providers.NAME] base_url."
+    )
+    return "\n\n".join([intro, *lines])
+
+
+def proxy(
+    data: DataOption = DEFAULT_DATA,
+    host: Annotated[
+        str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]")
+    ] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on. [default: 7680]")] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes. [default: 1]")] = None,
+    config: Annotated[Path | None, typer.Option(help="A TOML file of settings.")] = None,
+) -> None:
+    """Relay LLM calls to their providers and write one row for each.
+
+    Runs the workers and the drain until SIGTERM or Ctrl-C; open answers are finished first.
+    """
+    require_proxy_extra("`mdm proxy`")
+    from majordomo_analytics.cli.screen import say
+    from majordomo_proxy.settings import load_settings
+    from majordomo_proxy.supervisor import Supervisor
+
+    settings = load_settings(config=config, data=data, host=host, port=port, workers=workers)
+    raise typer.Exit(Supervisor(settings, say).run())

@@ -1,0 +1,58 @@
+"""The stand-ins as a child process, for the demo and the tests."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import urllib.request
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from majordomo_analytics.cli.standins.truth import Call
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SECONDS_TO_END = 10
+
+
+@dataclass(frozen=True, slots=True)
+class RunningStandIns:
+    """Stand-ins that listen at `url`."""
+
+    url: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The settings with which a proxy calls the stand-ins instead of the providers."""
+        return {
+            f"MAJORDOMO_{provider}_BASE_URL": self.url
+            for provider in ("OPENAI", "ANTHROPIC", "GEMINI")
+        }
+
+    def truth(self) -> list[Call]:
+        """Return what the stand-ins know about every call they answered."""
+        with urllib.request.urlopen(f"{self.url}/truth", timeout=30) as response:  # noqa: S310
+            return [Call.from_json(fields) for fields in json.load(response)["calls"]]
+
+
+@contextmanager
+def running_standins(*, error_share: float = 0.0) -> Iterator[RunningStandIns]:
+    """Run the stand-ins on a free port; they end with the block, or with this process."""
+    command = [sys.executable, "-m", "majordomo_analytics.cli.standins", "--with-stdin"]
+    command += ["--error-share", str(error_share)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        try:
+            said = process.stdout.readline() if process.stdout else b""
+            if not said:
+                message = "the stand-ins did not start; what they said is above"
+                raise RuntimeError(message)
+            yield RunningStandIns(json.loads(said)["url"])
+        finally:
+            process.terminate()
+            try:
+                process.wait(SECONDS_TO_END)
+            except subprocess.TimeoutExpired:
+                process.kill()

@@ -1,0 +1,65 @@
+"""From the record in the spool to the row in the lake: price, flags, promoted keys."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import pyarrow as pa
+
+from majordomo_analytics.pricing import price, stated_cost
+from majordomo_analytics.records.columns import promoted_column
+from majordomo_analytics.records.schemas import promoted_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from majordomo_analytics.records.request import RequestRecord
+
+_NOT_COLUMNS = ("version", "usage", "metadata")
+_RENAMED = {"status": "usage_status", "source": "usage_source", "raw": "usage_raw"}
+
+
+def row_of(record: RequestRecord, *, created_at: datetime) -> dict[str, Any]:
+    """Return the values of every column of one request, promoted keys aside."""
+    usage = record.usage
+    cost = price(
+        usage,
+        provider=record.provider,
+        models=(record.model, record.requested_model),
+        requested_at=record.requested_at,
+    )
+    row = msgspec.structs.asdict(record)
+    for name in _NOT_COLUMNS:
+        del row[name]
+    for name, value in msgspec.structs.asdict(usage).items():
+        row[_RENAMED.get(name, name)] = value
+    row.update(
+        requested_date=record.requested_at.astimezone(UTC).date(),
+        input_cost=cost.input_cost,
+        output_cost=cost.output_cost,
+        tool_cost=cost.tool_cost,
+        total_cost=cost.total_cost,
+        cost_status=cost.status,
+        price_version=cost.price_version,
+        stated_cost=stated_cost(usage),
+        raw_metadata=list(record.metadata.items()),
+        flags=list(dict.fromkeys((*record.flags, *usage.flags))),
+        created_at=created_at,
+    )
+    return row
+
+
+def table_of(
+    records: Iterable[RequestRecord], schema: pa.Schema, *, created_at: datetime
+) -> pa.Table:
+    """Return the rows of `records` under the lake's `schema`, promoted columns filled."""
+    promoted = [(key, promoted_column(key)) for key in promoted_keys(schema)]
+    rows = []
+    for record in records:
+        row = row_of(record, created_at=created_at)
+        for key, column in promoted:
+            row[column] = record.metadata.get(key)
+        rows.append(row)
+    return pa.Table.from_pylist(rows, schema=schema)

@@ -1,0 +1,250 @@
+"""Open, read a pinned version of, and append once to the Delta table of requests.
+
+The one home of deltalake. Both roads use it: the drain appends, the ledger takes
+snapshots. A snapshot names the files of one version, so that what is read from it cannot
+change underneath a query.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+
+from majordomo_analytics.errors import LakeError, LakeNotFoundError
+from majordomo_analytics.records.metadata import PROMOTED_FROM_THE_START
+from majordomo_analytics.records.schemas import arrow_schema, promoted_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+LAKE_VERSION = 1
+"""Version of the table's layout, kept as a property of the table itself."""
+
+VERSION_PROPERTY = "majordomo.layoutVersion"
+PARTITION_COLUMN = "requested_date"
+STATISTICS_COLUMNS = (
+    "requested_at",
+    "provider",
+    "model",
+    "status_code",
+    "majordomo_api_key_id",
+    "total_cost",
+)
+MOST_COMMIT_ATTEMPTS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class LakeFile:
+    """One Parquet file of a snapshot.
+
+    Attributes
+    ----------
+    uri
+        Where it lies; a plain path for a local lake.
+    requested_date
+        The UTC day of all its rows; the files themselves do not hold this column.
+    rows
+        How many rows it has.
+    """
+
+    uri: str
+    requested_date: date
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class LakeSnapshot:
+    """The files of one version of the lake.
+
+    Attributes
+    ----------
+    uri
+        Where the table lies.
+    version
+        The pinned Delta version.
+    schema
+        The Arrow schema of the rows, promoted columns included.
+    promoted
+        The promoted metadata keys, canonical names in column order.
+    files
+        The files of this version, oldest day first.
+    """
+
+    uri: str
+    version: int
+    schema: pa.Schema
+    promoted: tuple[str, ...]
+    files: tuple[LakeFile, ...]
+
+    @property
+    def rows(self) -> int:
+        """How many requests the snapshot holds."""
+        return sum(file.rows for file in self.files)
+
+    def files_between(self, first: date | None, last: date | None) -> tuple[LakeFile, ...]:
+        """Return the files with rows on UTC days from `first` to `last`, both included."""
+        return tuple(
+            file
+            for file in self.files
+            if (first is None or file.requested_date >= first)
+            and (last is None or file.requested_date <= last)
+        )
+
+
+def take_snapshot(
+    uri: str | Path,
+    *,
+    version: int | None = None,
+    storage_options: dict[str, str] | None = None,
+) -> LakeSnapshot:
+    """Return the newest version of the lake at `uri`, or the version asked for.
+
+    Raises
+    ------
+    LakeNotFoundError
+        If there is no Delta table at `uri`.
+    LakeError
+        If it cannot be read, or a newer version of this package laid it out.
+    """
+    table = _open(uri, version=version, storage_options=storage_options)
+    schema = pa.schema(table.schema().to_arrow())
+    actions = pa.table(table.get_add_actions(flatten=True))
+    days = actions.column(f"partition.{PARTITION_COLUMN}").to_pylist()
+    counts = actions.column("num_records").to_pylist()
+    paths = actions.column("path").to_pylist()
+    uris = {_tail(file_uri): file_uri for file_uri in table.file_uris()}
+    files = [
+        LakeFile(uris[_tail(path)], day if isinstance(day, date) else date.fromisoformat(day), rows)
+        for path, day, rows in zip(paths, days, counts, strict=True)
+    ]
+    files.sort(key=lambda file: (file.requested_date, file.uri))
+    return LakeSnapshot(
+        uri=str(uri),
+        version=table.version(),
+        schema=schema,
+        promoted=promoted_keys(schema),
+        files=tuple(files),
+    )
+
+
+def create_lake(uri: str | Path) -> None:
+    """Make an empty lake at `uri`; a lake that is there already is left as it is.
+
+    Raises
+    ------
+    LakeError
+        If the table cannot be written.
+    """
+    schema = arrow_schema(PROMOTED_FROM_THE_START)
+    promoted = [name for name in schema.names if name not in arrow_schema().names]
+    statistics = (*STATISTICS_COLUMNS, *(f"`{name}`" for name in promoted))
+    try:
+        DeltaTable.create(
+            str(uri),
+            schema,
+            mode="ignore",
+            partition_by=[PARTITION_COLUMN],
+            name="llm_requests",
+            description="One row for each request to an LLM provider",
+            configuration={
+                "delta.dataSkippingStatsColumns": ",".join(statistics),
+                VERSION_PROPERTY: str(LAKE_VERSION),
+            },
+            raise_if_key_not_exists=False,
+        )
+    except (DeltaError, OSError) as error:
+        message = f"the lake at {str(uri)!r} cannot be made: {error}"
+        raise LakeError(message) from error
+
+
+def appended_up_to(uri: str | Path, application: str) -> int:
+    """Return the last sequence number of `application` in the lake, 0 before the first."""
+    return _open(uri).transaction_version(application) or 0
+
+
+def append_once(
+    uri: str | Path, rows: pa.Table, *, application: str, first: int, last: int
+) -> bool:
+    """Append rows `first` to `last` of an application in one commit, unless they are there.
+
+    The Delta log records ``(application, last)`` with the rows. Delta does not refuse a
+    repeated record, so the number is read back before each attempt: a commit that was made
+    but never confirmed is not made twice. One caller at a time may append for one
+    application.
+
+    Returns
+    -------
+    bool
+        False if the lake already held these rows.
+
+    Raises
+    ------
+    LakeError
+        If the lake cannot be written, or holds a part of these rows only.
+    """
+    for attempt in range(1, MOST_COMMIT_ATTEMPTS + 1):
+        table = _open(uri)
+        held = table.transaction_version(application) or 0
+        if held >= last:
+            return False
+        if held >= first:
+            message = f"the lake holds rows of {application} up to {held}, inside {first}-{last}"
+            raise LakeError(message)
+        properties = CommitProperties(app_transactions=[Transaction(application, last)])
+        try:
+            write_deltalake(table, rows, mode="append", commit_properties=properties)
+        except CommitFailedError as error:
+            if attempt == MOST_COMMIT_ATTEMPTS:
+                message = f"the lake at {str(uri)!r} refused a commit {attempt} times: {error}"
+                raise LakeError(message) from error
+        except (DeltaError, OSError, pa.ArrowException) as error:
+            message = f"the lake at {str(uri)!r} cannot be written: {error}"
+            raise LakeError(message) from error
+        else:
+            return True
+    return False
+
+
+def ids_held(uri: str | Path, ids: Iterable[str]) -> set[str]:
+    """Return which of `ids` the lake holds; reads the id column of every file."""
+    wanted = set(ids)
+    held: set[str] = set()
+    for file in take_snapshot(uri).files:
+        column = pq.read_table(file.uri, columns=["id"]).column("id")
+        held |= wanted.intersection(column.to_pylist())
+    return held
+
+
+def _open(
+    uri: str | Path,
+    *,
+    version: int | None = None,
+    storage_options: dict[str, str] | None = None,
+) -> DeltaTable:
+    try:
+        table = DeltaTable(str(uri), version=version, storage_options=storage_options)
+    except TableNotFoundError as error:
+        message = f"there is no lake at {str(uri)!r} yet"
+        raise LakeNotFoundError(message) from error
+    except (DeltaError, OSError) as error:
+        message = f"the lake at {str(uri)!r} cannot be read: {error}"
+        raise LakeError(message) from error
+    layout = table.metadata().configuration.get(VERSION_PROPERTY)
+    if layout is not None and int(layout) > LAKE_VERSION:
+        message = (
+            f"the lake at {str(uri)!r} has layout {layout}, this version reads up to "
+            f"{LAKE_VERSION}; upgrade majordomo-analytics"
+        )
+        raise LakeError(message)
+    return table
+
+
+def _tail(path: str) -> str:
+    return path.rpartition("/")[2]

@@ -1,0 +1,1 @@
+"""A question as immutable data: measures, dimensions, filters and time; knows no engine."""

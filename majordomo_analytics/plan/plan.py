@@ -1,0 +1,246 @@
+"""From a question as it was asked to a plan in which every name and instant is settled."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, TypeAlias
+
+from majordomo_analytics.errors import QueryError, UnknownNameError
+from majordomo_analytics.plan.fields import Field, MetadataName, Name
+from majordomo_analytics.plan.filters import EVERYTHING, Filter, bind, names_in
+from majordomo_analytics.plan.measures import (
+    DEFAULT_MEASURES,
+    Aggregate,
+    Measure,
+    MeasureLike,
+    Ratio,
+    read_measure,
+)
+from majordomo_analytics.times import (
+    Offset,
+    TimeGrain,
+    TimeRange,
+    TimeRangeLike,
+    offsets_between,
+    read_grain,
+    read_time_range,
+    read_zone,
+)
+
+if TYPE_CHECKING:
+    from datetime import datetime
+    from zoneinfo import ZoneInfo
+
+    from majordomo_analytics.plan.fields import Catalogue
+
+UNTAGGED = "(untagged)"
+OTHER = "(other)"
+
+OneOrMany: TypeAlias = "Name | Sequence[Name] | None"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """A question as it was asked; `make_plan` settles what it means for a source.
+
+    The attributes are the parameters of `Ledger.query`.
+    """
+
+    measures: tuple[MeasureLike, ...] = DEFAULT_MEASURES
+    dimensions: tuple[Name, ...] = ()
+    filters: Filter = EVERYTHING
+    time_range: TimeRangeLike = None
+    time_grain: str | None = None
+    timezone: str = "UTC"
+    order_by: tuple[str, ...] = ()
+    limit: int | None = None
+    other: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Ordering:
+    """One column of a result to order by, its nulls last."""
+
+    name: str
+    descending: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """A question in which every name, value and instant is settled.
+
+    Attributes
+    ----------
+    measures, dimensions, filters
+        What is added up, by what, of which requests.
+    fields
+        What each name in the filters and in the measures means.
+    time_range, grain, zone
+        Which instants, in which buckets of which zone.
+    offsets
+        The zone's offsets over the data, oldest first; empty without a grain.
+    order
+        The order of the rows, before the dimensions decide.
+    limit, other
+        How many combinations of dimension values are kept, and whether the rest is shown.
+    """
+
+    measures: tuple[Measure, ...]
+    dimensions: tuple[Field, ...]
+    filters: Filter
+    fields: Mapping[Name, Field] = field(hash=False)
+    time_range: TimeRange
+    grain: TimeGrain | None
+    zone: ZoneInfo
+    offsets: tuple[Offset, ...]
+    order: tuple[Ordering, ...]
+    limit: int | None
+    other: bool
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the result's columns, in order."""
+        time = () if self.grain is None else (self.grain,)
+        return (
+            *time,
+            *(dimension.name for dimension in self.dimensions),
+            *(measure.name for measure in self.measures),
+        )
+
+    def grand_total(self) -> Plan:
+        """Return the plan of the same measures over all the same requests."""
+        return replace(self, dimensions=(), grain=None, offsets=(), order=(), limit=None)
+
+
+def make_plan(
+    query: Query,
+    catalogue: Catalogue,
+    *,
+    span: Callable[[], TimeRange],
+    now: datetime,
+) -> Plan:
+    """Return the plan of `query` for a source.
+
+    Parameters
+    ----------
+    query
+        The question.
+    catalogue
+        The names that the source knows.
+    span
+        Returns a range that holds all its requests; called only for time buckets.
+    now
+        The instant that relative time ranges are counted from.
+
+    Raises
+    ------
+    UnknownNameError
+        If a measure or dimension does not exist.
+    QueryError
+        If the question has no answer as it was asked.
+    """
+    zone = read_zone(query.timezone)
+    time_range = read_time_range(query.time_range, timezone=zone, now=now)
+    grain = None if query.time_grain is None else read_grain(query.time_grain)
+    dimensions = tuple(catalogue.dimension(name) for name in query.dimensions)
+    fields = {name: catalogue.field(name, what="filter") for name in names_in(query.filters)}
+    measures = []
+    for measure in map(read_measure, query.measures):
+        for aggregate in _aggregates(measure):
+            fields |= {name: catalogue.measured(name) for name in aggregate.of}
+            fields |= {
+                name: catalogue.measured(name) if isinstance(name, str) else catalogue.field(name)
+                for name in names_in(aggregate.where)
+            }
+        measures.append(_bound(measure, fields, zone))
+    plan = Plan(
+        measures=tuple(measures),
+        dimensions=dimensions,
+        filters=bind(query.filters, fields.__getitem__, zone),
+        fields=fields,
+        time_range=time_range,
+        grain=grain,
+        zone=zone,
+        offsets=() if grain is None else _offsets(zone, time_range, span()),
+        order=(),
+        limit=_limit(query.limit),
+        other=query.other,
+    )
+    if not plan.measures:
+        message = "a question needs at least one measure, such as 'total_cost'"
+        raise QueryError(message)
+    if twice := sorted({name for name in plan.columns if plan.columns.count(name) > 1}):
+        message = f"two columns of the result would be called {twice[0]!r}"
+        raise QueryError(message)
+    return replace(plan, order=_order(query.order_by, plan, catalogue))
+
+
+def as_tuple(names: OneOrMany) -> tuple[Name, ...]:
+    """Return one name, several or none as a tuple.
+
+    >>> as_tuple("Team"), as_tuple(["Team", "model"]), as_tuple(None)
+    (('Team',), ('Team', 'model'), ())
+    """
+    if names is None:
+        return ()
+    return (names,) if isinstance(names, (str, MetadataName)) else tuple(names)
+
+
+def _aggregates(measure: Measure) -> tuple[Aggregate, ...]:
+    of = measure.of
+    return (of,) if isinstance(of, Aggregate) else (of.numerator, of.denominator)
+
+
+def _bound(measure: Measure, fields: Mapping[Name, Field], zone: ZoneInfo) -> Measure:
+    """Return the measure with the values in its filters as the kinds of their fields."""
+
+    def bound(aggregate: Aggregate) -> Aggregate:
+        return replace(aggregate, where=bind(aggregate.where, fields.__getitem__, zone))
+
+    of = measure.of
+    if isinstance(of, Aggregate):
+        return replace(measure, of=bound(of))
+    return replace(measure, of=Ratio(bound(of.numerator), bound(of.denominator), of.per))
+
+
+def _limit(limit: int | None) -> int | None:
+    if limit is not None and (type(limit) is not int or limit < 1):
+        message = f"limit {limit!r} is no whole number from 1"
+        raise QueryError(message)
+    return limit
+
+
+def _offsets(zone: ZoneInfo, asked: TimeRange, held: TimeRange) -> tuple[Offset, ...]:
+    starts = [start for start in (asked.start, held.start) if start is not None]
+    ends = [end for end in (asked.end, held.end) if end is not None]
+    if held.start is None or held.end is None or max(starts) >= min(ends):
+        return ()
+    return offsets_between(zone, max(starts), min(ends))
+
+
+def _order(order_by: Sequence[str], plan: Plan, catalogue: Catalogue) -> tuple[Ordering, ...]:
+    """Return the order asked for; without one by time, then by the first measure, falling."""
+    if not order_by:
+        first = Ordering(plan.measures[0].name, descending=True)
+        return (first,) if plan.grain is None else (Ordering(plan.grain, descending=False), first)
+    order = []
+    for given in order_by:
+        if not isinstance(given, str):
+            message = f"order_by takes names of columns such as '-total_cost', not {given!r}"
+            raise QueryError(message)
+        name = given.removeprefix("-")
+        if name not in plan.columns:
+            name = _dimension_in(plan, name, catalogue)
+        order.append(Ordering(name, descending=given.startswith("-")))
+    return tuple(order)
+
+
+def _dimension_in(plan: Plan, name: str, catalogue: Catalogue) -> str:
+    try:
+        found = catalogue.field(name)
+    except UnknownNameError:
+        found = None
+    if found not in plan.dimensions or found is None:
+        raise UnknownNameError(kind="column of the result", name=name, known=plan.columns)
+    return found.name

@@ -1,0 +1,104 @@
+"""The proxy as an ASGI application: Starlette for its own pages, the relay for the rest."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from typing import TYPE_CHECKING
+
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from majordomo_analytics.apikeys import ApiKeyCache, ApiKeyStore
+from majordomo_analytics.datadir import DataDirectory
+from majordomo_analytics.spool.writer import SpoolWriter
+from majordomo_proxy.metrics import CONTENT_TYPE, Metrics
+from majordomo_proxy.relay import Relay
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
+
+    from majordomo_proxy.settings import Settings
+
+logger = logging.getLogger("majordomo_proxy")
+
+OWN_PATHS = frozenset({"/health", "/readyz", "/metrics"})
+
+
+class ProxyApp:
+    """What uvicorn serves.
+
+    Parameters
+    ----------
+    settings
+        The settings of this worker; its data directory is made when it is not there.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._metrics = Metrics()
+        self._relay: Relay | None = None
+        self._spool: SpoolWriter | None = None
+        routes = [
+            Route("/health", self._health),
+            Route("/readyz", self._ready),
+            Route("/metrics", self._show_metrics),
+        ]
+        self._pages = Starlette(routes=routes, lifespan=self._lifespan)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI scope.
+
+        Relayed requests go past Starlette's routing and middleware: its error middleware
+        would send bodies of its own, and its work is a good part of a relayed request's.
+        """
+        if scope["type"] == "http" and scope["path"] not in OWN_PATHS and self._relay:
+            await self._relay(scope, receive, send)
+        else:
+            await self._pages(scope, receive, send)
+
+    @contextlib.asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        data = DataDirectory.create(self._settings.data)
+        ApiKeyStore(data.api_keys)
+        keys = ApiKeyCache(data.api_keys)
+        self._spool = SpoolWriter(
+            data.spool,
+            rotate_bytes=self._settings.spool_rotate_bytes,
+            on_trouble=self._on_spool_trouble,
+        )
+        self._relay = Relay(self._settings, keys, self._spool, self._metrics)
+        await self._relay.start()
+        try:
+            yield
+        finally:
+            # The server ends the lifespan before cancelled requests have written their
+            # rows; the spool may close only when the last of them has.
+            await self._relay.stop(timeout_s=self._settings.spool_wait_s + 5)
+            self._spool.close()
+            keys.close()
+
+    def _on_spool_trouble(self, sentence: str) -> None:
+        self._metrics.spool_troubles.inc()
+        logger.error(sentence)
+
+    async def _health(self, _: Request) -> Response:
+        return JSONResponse({"status": "ok"})
+
+    async def _ready(self, _: Request) -> Response:
+        trouble = self._spool.trouble if self._spool else "the proxy is starting"
+        if trouble is None:
+            return JSONResponse({"status": "ready"})
+        return JSONResponse({"status": "not ready", "reason": trouble}, status_code=503)
+
+    async def _show_metrics(self, _: Request) -> Response:
+        return PlainTextResponse(self._metrics.text(), media_type=CONTENT_TYPE)
+
+
+def create_app(settings: Settings) -> ProxyApp:
+    """Return the proxy as an ASGI application."""
+    return ProxyApp(settings)

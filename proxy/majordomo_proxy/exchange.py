@@ -1,0 +1,142 @@
+"""One request on its way: what is known of it so far, and its row at the end."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from majordomo_analytics.capture.reader import UsageReader
+from majordomo_analytics.records.ids import new_request_id
+from majordomo_analytics.records.metadata import clean_text
+from majordomo_analytics.records.request import MAX_MESSAGE_CHARACTERS, RequestRecord
+
+if TYPE_CHECKING:
+    from majordomo_analytics.capture.flavours import Flavour
+    from majordomo_analytics.capture.requests import RequestReader
+    from majordomo_analytics.records.metadata import RequestMetadata
+    from majordomo_analytics.records.request import Outcome
+
+
+@dataclass(slots=True)
+class Exchange:
+    """What the relay learns about one request while it relays it.
+
+    Attributes
+    ----------
+    started_at, clock_start
+        The instant of the request, and the monotonic clock then: durations never come
+        from the difference of two wall clocks.
+    answer
+        Reads the usage out of the copy of the answer; made when its headers are known.
+    caller_left
+        Whether the caller hung up before the end of the answer.
+    """
+
+    api_key_id: str
+    provider: str
+    flavour: Flavour | None
+    method: str
+    path: str
+    metadata: RequestMetadata
+    alias: str | None
+    credential_hash: str | None
+    attempt: int | None
+    request: RequestReader
+    model_in_path: str | None
+    id: str = field(default_factory=new_request_id)
+    started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+    clock_start: float = field(default_factory=time.perf_counter)
+    clock_first_byte: float | None = None
+    status: int | None = None
+    answer: UsageReader | None = None
+    provider_request_id: str | None = None
+    request_bytes: int = 0
+    response_bytes: int = 0
+    caller_left: bool = False
+
+    def take_request_bytes(self, chunk: bytes, limit: int) -> bool:
+        """Take note of bytes of the request; return whether it is within `limit` still."""
+        self.request_bytes += len(chunk)
+        self.request.feed(chunk)
+        return self.request_bytes <= limit
+
+    def begin_answer(
+        self, status: int, content_encoding: str | None, provider_request_id: str | None
+    ) -> None:
+        """Take note of the answer's status and headers."""
+        self.clock_first_byte = time.perf_counter()
+        self.status = status
+        self.provider_request_id = provider_request_id
+        self.answer = UsageReader(self.flavour, content_encoding=content_encoding)
+
+    def feed(self, chunk: bytes) -> None:
+        """Take note of bytes of the answer."""
+        self.response_bytes += len(chunk)
+        if self.answer is not None:
+            self.answer.feed(chunk)
+
+    def record(self, outcome: Outcome, error_message: str | None = None) -> RequestRecord:
+        """Return the row of this request, as it stands now.
+
+        Only an answer that came to its proper end is `completed`; of a caller who left,
+        the row says so whatever became of the answer afterwards.
+        """
+        facts = self.request.finish()
+        ended = time.perf_counter()
+        captured = None
+        if self.answer is not None:
+            captured = self.answer.finish(complete=outcome == "completed")
+        if self.caller_left:
+            outcome = "client_disconnected"
+        message = error_message or (captured.error_message if captured else None)
+        requested_model = _text(facts.model or self.model_in_path)
+        model = _text(captured.model if captured else None) or requested_model
+        fields: dict[str, object] = {}
+        if captured is not None:
+            fields = {
+                "usage": captured.usage,
+                "is_streamed": captured.is_streamed,
+                "response_id": _text(captured.response_id),
+            }
+        flags = (*self.metadata.flags, *(captured.flags if captured else ()))
+        return RequestRecord(
+            id=self.id,
+            requested_at=self.started_at,
+            responded_at=self.started_at + timedelta(seconds=ended - self.clock_start),
+            response_time_ms=_milliseconds(ended - self.clock_start),
+            time_to_first_byte_ms=(
+                None
+                if self.clock_first_byte is None
+                else _milliseconds(self.clock_first_byte - self.clock_start)
+            ),
+            majordomo_api_key_id=self.api_key_id,
+            provider_api_key_hash=self.credential_hash,
+            provider_api_key_alias=_text(self.alias),
+            provider=self.provider,
+            api_flavour=self.flavour,
+            model=model,
+            requested_model=requested_model,
+            request_method=self.method,
+            request_path=clean_text(self.path),
+            status_code=self.status,
+            outcome=outcome,
+            error_message=_text(message),
+            attempt=self.attempt,
+            provider_request_id=_text(self.provider_request_id),
+            request_bytes=self.request_bytes,
+            response_bytes=self.response_bytes if self.answer is not None else None,
+            metadata=self.metadata.values,
+            flags=flags,
+            **fields,  # type: ignore[arg-type]  # typed where they are made, above
+        )
+
+
+def _text(value: str | None) -> str | None:
+    """Return text that every store takes, bounded; empty is unknown."""
+    return clean_text(value[:MAX_MESSAGE_CHARACTERS]) or None if value else None
+
+
+def _milliseconds(seconds: float) -> int:
+    return round(seconds * 1000)

@@ -1,0 +1,140 @@
+"""What of a request's and a response's headers goes on, and what stays here."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from majordomo_analytics.records.metadata import PREFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+Headers = list[tuple[bytes, bytes]]
+
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+"""RFC 9110, section 7.6.1, and the unofficial Proxy-Connection: for one hop only."""
+
+OURS_TO_SET = frozenset({b"host", b"content-length", b"expect"})
+"""Describe the message between the proxy and the provider, so the proxy writes them."""
+
+CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"x-goog-api-key", b"api-key"})
+"""Where providers take their credential; of each only a hash is kept."""
+
+
+class HeaderError(Exception):
+    """Raised when a request header cannot be relayed as it came."""
+
+
+@dataclass(slots=True)
+class RequestHeaders:
+    """The headers of a request, sorted by what they are for.
+
+    Attributes
+    ----------
+    forward
+        What goes to the provider, in the order and number it came.
+    majordomo
+        Every `X-Majordomo-*` header; none of them leaves the proxy.
+    api_key, provider, alias
+        The control headers among them; the first one counts.
+    credential
+        The provider credential, to be hashed.
+    content_length, content_encoding
+        Of the request body.
+    attempt
+        How often the client's SDK had tried before, as OpenAI's and Anthropic's SDKs say.
+    """
+
+    forward: list[tuple[str, str]]
+    majordomo: Headers
+    api_key: bytes | None = None
+    provider: bytes | None = None
+    alias: bytes | None = None
+    credential: bytes | None = None
+    content_length: int | None = None
+    content_encoding: str | None = None
+    attempt: int | None = None
+
+
+def sort_request_headers(headers: Sequence[tuple[bytes, bytes]]) -> RequestHeaders:
+    """Sort the headers of an ASGI scope, whose names are in lower case.
+
+    Raises
+    ------
+    HeaderError
+        If a value that should go on is not UTF-8: the HTTP client sends text, and what
+        went out would not be what came in.
+    """
+    sorted_headers = RequestHeaders([], [])
+    forward = sorted_headers.forward
+    named_by_connection = _named_by_connection(headers)
+    for name, value in headers:
+        if name.startswith(PREFIX):
+            _take_majordomo(sorted_headers, name, value)
+            continue
+        if name in CREDENTIALS:
+            sorted_headers.credential = sorted_headers.credential or value
+        elif name == b"content-length":
+            sorted_headers.content_length = int(value) if value.isdigit() else None
+        elif name == b"content-encoding":
+            sorted_headers.content_encoding = value.decode("latin-1")
+        elif name == b"x-stainless-retry-count" and value.isdigit() and len(value) < 5:
+            sorted_headers.attempt = int(value)
+        if name in HOP_BY_HOP or name in OURS_TO_SET or name in named_by_connection:
+            continue
+        try:
+            forward.append((name.decode("latin-1"), value.decode("utf-8")))
+        except UnicodeDecodeError:
+            message = f"the header {name.decode('latin-1')!r} is not UTF-8"
+            raise HeaderError(message) from None
+    return sorted_headers
+
+
+def _take_majordomo(sorted_headers: RequestHeaders, name: bytes, value: bytes) -> None:
+    sorted_headers.majordomo.append((name, value))
+    if name == b"x-majordomo-key":
+        sorted_headers.api_key = sorted_headers.api_key or value
+    elif name == b"x-majordomo-provider":
+        sorted_headers.provider = sorted_headers.provider or value
+    elif name == b"x-majordomo-provider-alias":
+        sorted_headers.alias = sorted_headers.alias or value
+
+
+def _named_by_connection(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
+    named = [
+        part.strip().lower()
+        for name, value in headers
+        if name == b"connection"
+        for part in value.split(b",")
+    ]
+    return frozenset(named)
+
+
+def relay_response_headers(raw_headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """Return the response headers that go to the caller, as they came."""
+    raw_headers = tuple(raw_headers)
+    dropped = HOP_BY_HOP | _named_by_connection((n.lower(), v) for n, v in raw_headers)
+    return [(name, value) for name, value in raw_headers if name.lower() not in dropped]
+
+
+def credential_hash(credential: bytes | None, query_string: bytes) -> str | None:
+    """Return the SHA-256 of the provider credential, hex, wherever it stood."""
+    if credential is None and b"key=" in query_string:
+        for part in query_string.split(b"&"):
+            if part.startswith(b"key="):
+                credential = part[4:]
+    return None if credential is None else hashlib.sha256(credential).hexdigest()

@@ -1,0 +1,120 @@
+"""Counters in Prometheus' text format, over all workers of one data directory.
+
+With `PROMETHEUS_MULTIPROC_DIR` set, which the supervisor does, each process writes its
+counts to a file of its own and whoever is asked adds them up. No label value ever comes
+from a caller.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from typing import TYPE_CHECKING
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    generate_latest,
+    multiprocess,
+)
+
+if TYPE_CHECKING:
+    from majordomo_analytics.records.request import RequestRecord
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+
+
+class Metrics:
+    """What one worker counts.
+
+    Parameters
+    ----------
+    registry
+        Where the counters live; a fresh one for each app, so that tests do not share.
+    """
+
+    def __init__(self, registry: CollectorRegistry | None = None) -> None:
+        self.registry = registry or CollectorRegistry()
+        self._requests = Counter(
+            "majordomo_requests_total",
+            "Requests that reached a provider or failed on the way, one row each",
+            ("provider", "outcome"),
+            registry=self.registry,
+        )
+        self._usage = Counter(
+            "majordomo_usage_total",
+            "Rows by how much of their usage is known",
+            ("status",),
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "majordomo_request_seconds",
+            "Wall clock from request to last byte",
+            ("provider",),
+            buckets=SECONDS,
+            registry=self.registry,
+        )
+        self._refused = Counter(
+            "majordomo_refused_total",
+            "Requests the proxy refused itself; they have no row",
+            ("reason",),
+            registry=self.registry,
+        )
+        self._flags = Counter(
+            "majordomo_flags_total",
+            "Rows that carry a flag",
+            ("flag",),
+            registry=self.registry,
+        )
+        self.abandoned = Counter(
+            "majordomo_abandoned_total",
+            "Answers whose caller left before their end",
+            registry=self.registry,
+        )
+        self.late_rows = Counter(
+            "majordomo_spool_late_rows_total",
+            "Rows whose caller was released before they were durable",
+            registry=self.registry,
+        )
+        self.lost_rows = Counter(
+            "majordomo_rows_lost_total",
+            "Rows that could not be written at all",
+            registry=self.registry,
+        )
+        self.spool_troubles = Counter(
+            "majordomo_spool_troubles_total",
+            "Commits to the spool that failed",
+            registry=self.registry,
+        )
+        self.in_flight = Gauge(
+            "majordomo_in_flight_requests",
+            "Requests that are being relayed",
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
+        self._labelled = cache(lambda metric, *labels: metric.labels(*labels))
+
+    def count_row(self, record: RequestRecord) -> None:
+        """Count a request that has a row."""
+        labelled = self._labelled
+        labelled(self._requests, record.provider, record.outcome).inc()
+        labelled(self._usage, record.usage.status).inc()
+        if record.response_time_ms is not None:
+            labelled(self._seconds, record.provider).observe(record.response_time_ms / 1000)
+        for flag in (*record.flags, *record.usage.flags):
+            labelled(self._flags, flag).inc()
+
+    def count_refused(self, reason: str) -> None:
+        """Count a request the proxy refused."""
+        self._labelled(self._refused, reason).inc()
+
+    def text(self) -> bytes:
+        """Return all counters in Prometheus' text format."""
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            registry = CollectorRegistry()
+            multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+            return generate_latest(registry)
+        return generate_latest(self.registry)

@@ -1,0 +1,293 @@
+"""One request's way to its provider and back, and the row it leaves.
+
+The answer's chunks go on as they arrive and are never gathered. The chunk that completes
+the HTTP message waits until the row is durable, so whoever saw the end of an answer has a
+row; no earlier chunk waits. However the passage ends, it leaves exactly one row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+from typing import TYPE_CHECKING
+
+import aiohttp
+
+from majordomo_analytics.records.request import encode_record
+from majordomo_proxy.headers import relay_response_headers
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from starlette.types import Message, Receive, Send
+    from yarl import URL
+
+    from majordomo_analytics.records.request import Outcome
+    from majordomo_analytics.spool.writer import SpoolWriter
+    from majordomo_proxy.exchange import Exchange
+    from majordomo_proxy.headers import RequestHeaders
+    from majordomo_proxy.metrics import Metrics
+    from majordomo_proxy.settings import Settings
+
+logger = logging.getLogger("majordomo_proxy")
+
+BODYLESS_STATUS = frozenset({204, 304})
+LOG_ID = b"X-Majordomo-Log-Id"
+
+
+class CallerLeftError(Exception):
+    """Raised when the caller hangs up before the whole request was read."""
+
+
+class Shared:
+    """What all passages of a worker have in common.
+
+    Attributes
+    ----------
+    session
+        The connections to providers; set when the worker starts.
+    abandoned
+        How many answers are being read on though their caller left.
+    """
+
+    def __init__(self, settings: Settings, spool: SpoolWriter, metrics: Metrics) -> None:
+        self.settings = settings
+        self.spool = spool
+        self.metrics = metrics
+        self.session: aiohttp.ClientSession
+        self.abandoned = 0
+
+
+class Passage:
+    """One request between its caller and its provider."""
+
+    def __init__(self, shared: Shared, exchange: Exchange, receive: Receive, send: Send) -> None:
+        self._shared = shared
+        self._exchange = exchange
+        self._receive = receive
+        self._send = send
+        self._patience = asyncio.timeout(None)
+        self._watcher: asyncio.Task[None] | None = None
+        self._started = False
+        self._recorded = False
+        self._too_large = False
+
+    async def run(self, url: URL, headers: RequestHeaders, body: bytes, *, more: bool) -> None:
+        """Call the provider, pass its answer on, and leave a row whatever happens.
+
+        Parameters
+        ----------
+        url
+            Where to.
+        headers
+            What the caller sent.
+        body
+            The request body, or its beginning if there is `more`.
+        """
+        try:
+            async with self._patience:
+                await self._call(url, headers, body, more=more)
+        except TimeoutError as error:
+            if self._patience.expired():
+                await self._write_row("client_disconnected")
+            else:
+                await self._fail("timeout", 504, _describe(error))
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            await self._fail_by(error)
+        except asyncio.CancelledError:
+            if not self._recorded:
+                await self._write_row("interrupted", "the proxy was told to stop")
+            raise
+        finally:
+            if self._watcher is not None:
+                self._watcher.cancel()
+            if self._exchange.caller_left:
+                self._shared.abandoned -= 1
+
+    async def _call(self, url: URL, headers: RequestHeaders, body: bytes, *, more: bool) -> None:
+        data: bytes | AsyncIterator[bytes] | None = body or None
+        if more:
+            if headers.content_length is not None:
+                headers.forward.append(("Content-Length", str(headers.content_length)))
+            data = self._stream_body(body)
+        else:
+            self._watch()
+        response = await self._shared.session.request(
+            self._exchange.method,
+            url,
+            headers=headers.forward,
+            data=data,
+            allow_redirects=False,
+        )
+        try:
+            await self._pass_on(response)
+        except BaseException:
+            response.close()
+            raise
+        response.release()
+
+    async def _stream_body(self, begun: bytes) -> AsyncIterator[bytes]:
+        yield begun
+        more = True
+        while more:
+            try:
+                chunk, more = body_part(await self._receive())
+            except CallerLeftError:
+                self._caller_left()
+                raise
+            if not self._exchange.take_request_bytes(
+                chunk, self._shared.settings.max_request_bytes
+            ):
+                self._too_large = True
+                raise CallerLeftError
+            yield chunk
+        self._watch()
+
+    async def _pass_on(self, response: aiohttp.ClientResponse) -> None:
+        exchange, send = self._exchange, self._send
+        answer_headers = response.headers
+        exchange.begin_answer(
+            response.status,
+            answer_headers.get("Content-Encoding"),
+            answer_headers.get("x-request-id") or answer_headers.get("request-id"),
+        )
+        relayed = relay_response_headers(response.raw_headers)
+        relayed.append((LOG_ID, exchange.id.encode("ascii")))
+        start = {"type": "http.response.start", "status": response.status, "headers": relayed}
+        remaining = _content_length(answer_headers.get("Content-Length"))
+        last = b""
+        if exchange.method == "HEAD" or response.status in BODYLESS_STATUS or remaining == 0:
+            # These headers complete the message, so they are what waits for the row.
+            await self._write_row("completed")
+            await send(start)
+        else:
+            await send(start)
+            self._started = True
+            content = response.content
+            while chunk := await content.readany():
+                exchange.feed(chunk)
+                if remaining is not None:
+                    remaining -= len(chunk)
+                if remaining == 0 or content.at_eof():
+                    last = chunk
+                    break
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await self._write_row("completed")
+        await send({"type": "http.response.body", "body": last, "more_body": False})
+
+    async def _write_row(self, outcome: Outcome, message: str | None = None) -> None:
+        """Make the row durable, or give up waiting for that after the time set."""
+        self._recorded = True
+        shared = self._shared
+        try:
+            record = self._exchange.record(outcome, message)
+            durable = shared.spool.append(record.id, encode_record(record))
+        except Exception:
+            logger.exception("a row could not be made")
+            shared.metrics.lost_rows.inc()
+            return
+        shared.metrics.count_row(record)
+        _, late = await asyncio.wait((durable,), timeout=shared.settings.spool_wait_s)
+        if late:
+            shared.metrics.late_rows.inc()
+
+    async def _fail_by(self, error: Exception) -> None:
+        if self._too_large:
+            limit = self._shared.settings.max_request_bytes
+            message = f"the request body is larger than {limit:,} bytes"
+            await self._fail("interrupted", 413, message, "request_too_large")
+        else:
+            await self._fail("upstream_error", 502, _describe(error))
+
+    async def _fail(
+        self, outcome: Outcome, status: int, message: str, kind: str | None = None
+    ) -> None:
+        """Leave the row of a passage that broke, and tell the caller if that can be done.
+
+        When the answer has begun there is no way to say it: returning without its end
+        makes the server cut the connection, which is what the provider did too.
+        """
+        if self._recorded:
+            return
+        exchange = self._exchange
+        if not self._started:
+            exchange.status = status
+        await self._write_row(outcome, message)
+        if not self._started and not exchange.caller_left:
+            await send_error(self._send, status, kind or outcome, message, log_id=exchange.id)
+
+    def _watch(self) -> None:
+        self._watcher = asyncio.get_running_loop().create_task(self._wait_for_disconnect())
+
+    async def _wait_for_disconnect(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        if not self._recorded:
+            self._caller_left()
+
+    def _caller_left(self) -> None:
+        """Read the answer on for its usage, but not for long and not for too many."""
+        shared, settings = self._shared, self._shared.settings
+        self._exchange.caller_left = True
+        shared.metrics.abandoned.inc()
+        patience_s = settings.abandoned_read_s
+        if shared.abandoned >= settings.abandoned_requests:
+            patience_s = 0.0
+        shared.abandoned += 1
+        self._patience.reschedule(asyncio.get_running_loop().time() + patience_s)
+
+
+async def send_error(
+    send: Send, status: int, kind: str, message: str, *, log_id: str | None = None
+) -> None:
+    """Answer with an error of the proxy's own, as JSON."""
+    body = json.dumps({"error": {"type": kind, "message": message}}).encode("utf-8")
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode("ascii")),
+    ]
+    if log_id is not None:
+        headers.append((LOG_ID, log_id.encode("ascii")))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def body_part(message: Message) -> tuple[bytes, bool]:
+    """Return the bytes of an ASGI request message, and whether more come.
+
+    Raises
+    ------
+    CallerLeftError
+        If the caller hung up instead.
+    """
+    if message["type"] == "http.disconnect":
+        raise CallerLeftError
+    return message.get("body", b""), message.get("more_body", False)
+
+
+def _content_length(value: str | None) -> int | None:
+    return int(value) if value is not None and value.isdigit() else None
+
+
+def _describe(error: Exception) -> str:
+    """Say what went wrong with the provider, without a URL: one may carry a credential."""
+    match error:
+        case aiohttp.ConnectionTimeoutError():
+            return "no connection to the provider within the time set"
+        case aiohttp.ServerTimeoutError():
+            return "the provider was silent for longer than the time set"
+        case aiohttp.ClientConnectorDNSError():
+            return "the provider's host name cannot be resolved"
+        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
+            return "the provider's TLS certificate or handshake was refused"
+        case aiohttp.ClientConnectorError():
+            return f"cannot connect to the provider: {error.os_error.strerror or 'refused'}"
+        case aiohttp.ServerDisconnectedError():
+            return "the provider closed the connection before it answered"
+        case aiohttp.ClientPayloadError():
+            return "the provider's answer broke off before its end"
+        case OSError(strerror=str(reason)):
+            return f"the connection to the provider broke: {reason}"
+        case _:
+            return f"the provider's answer could not be relayed ({type(error).__name__})"

@@ -1,0 +1,95 @@
+"""One worker process: uvicorn on a listening socket that the supervisor made."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import signal
+import socket
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from majordomo_proxy.app import create_app
+from majordomo_proxy.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+SETTINGS_VARIABLE = "MAJORDOMO_WORKER_SETTINGS"
+
+
+def settings_to_text(settings: Settings) -> str:
+    """Return `settings` as JSON, for a worker's environment."""
+    return json.dumps(asdict(settings), default=str)
+
+
+def settings_from_text(text: str) -> Settings:
+    """Return the settings that `settings_to_text` wrote down."""
+    values = json.loads(text)
+    return Settings(**{**values, "data": Path(values["data"])})
+
+
+def serve(settings: Settings, listener: socket.socket, lifeline: int | None = None) -> None:
+    """Serve until SIGTERM, SIGINT or the end of the lifeline, then finish what is open.
+
+    Parameters
+    ----------
+    settings
+        What to serve.
+    listener
+        A bound socket.
+    lifeline
+        The reading end of a pipe whose other end the supervisor holds: at its end the
+        supervisor is gone, and this worker must not keep the port.
+    """
+    logging.basicConfig(
+        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
+    )
+    config = uvicorn.Config(
+        create_app(settings),
+        log_config=None,
+        log_level=settings.log_level,
+        access_log=False,
+        http="httptools",
+        ws="none",
+        lifespan="on",
+        proxy_headers=False,
+        server_header=False,
+        date_header=False,
+        timeout_graceful_shutdown=max(1, round(settings.stop_timeout_s)),
+    )
+    server = uvicorn.Server(config)
+    # uvicorn raises the signal again once it has stopped; a handler of ours makes that
+    # the ordinary end of a process that did what it was told.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: None)
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(_serve(server, listener, lifeline))
+
+
+async def _serve(server: uvicorn.Server, listener: socket.socket, lifeline: int | None) -> None:
+    if lifeline is not None:
+
+        def supervisor_gone() -> None:
+            server.should_exit = True
+
+        asyncio.get_running_loop().add_reader(lifeline, supervisor_gone)
+    await server.serve(sockets=[listener])
+
+
+def main(environment: Mapping[str, str] = os.environ) -> int:
+    """Run a worker as the supervisor starts it: `worker LISTENER_FD LIFELINE_FD`."""
+    listener_fd, lifeline_fd = (int(argument) for argument in sys.argv[1:3])
+    settings = settings_from_text(environment[SETTINGS_VARIABLE])
+    serve(settings, socket.socket(fileno=listener_fd), lifeline_fd)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
