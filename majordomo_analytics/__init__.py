@@ -1,3 +1,90 @@
-"""What did your LLM calls cost, for whom, and why did it rise?"""
+"""Answers what LLM calls cost, for whom, and why that rose.
+
+    import majordomo_analytics as ma
+
+    ledger = ma.open("majordomo-data")
+    ledger.query(dimensions=["Feature", "model"], time_range="last 30 days")
+
+Nothing heavy is loaded until a name is used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from majordomo_analytics.errors import (
+        FilterError,
+        LakeError,
+        LakeNotFoundError,
+        MajordomoError,
+        QueryError,
+        ResultOverflowError,
+        SourceError,
+        TimeRangeError,
+        UnknownNameError,
+        UnsupportedByEngineError,
+    )
+    from majordomo_analytics.ledger.ledger import Ledger, open
+    from majordomo_analytics.ledger.result import QueryResult
+    from majordomo_analytics.plan.fields import metadata
+    from majordomo_analytics.plan.measures import MEASURES, Measure, measure
+    from majordomo_analytics.times import TimeRange
 
 __version__ = "0.1.0"
+
+_HOMES = {
+    "errors": (
+        "FilterError",
+        "LakeError",
+        "LakeNotFoundError",
+        "MajordomoError",
+        "QueryError",
+        "ResultOverflowError",
+        "SourceError",
+        "TimeRangeError",
+        "UnknownNameError",
+        "UnsupportedByEngineError",
+    ),
+    "ledger.ledger": ("Ledger", "open"),
+    "ledger.result": ("QueryResult",),
+    "plan.fields": ("metadata",),
+    "plan.measures": ("MEASURES", "Measure", "measure"),
+    "times": ("TimeRange",),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = [
+    "MEASURES",
+    "FilterError",
+    "LakeError",
+    "LakeNotFoundError",
+    "Ledger",
+    "MajordomoError",
+    "Measure",
+    "QueryError",
+    "QueryResult",
+    "ResultOverflowError",
+    "SourceError",
+    "TimeRange",
+    "TimeRangeError",
+    "UnknownNameError",
+    "UnsupportedByEngineError",
+    "measure",
+    "metadata",
+    "open",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOME_OF:
+        message = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(message)
+    value: object = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

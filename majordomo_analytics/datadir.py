@@ -10,6 +10,9 @@ from majordomo_analytics.errors import DataDirectoryError, NewerLayoutError
 
 LAYOUT_VERSION = 1
 MARKER = "majordomo.json"
+DRAFT = "majordomo.new"
+NOBODYS = frozenset({DRAFT, "lost+found"})
+"""What makes a folder no less empty: our own unfinished marker, the disk's own folder."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +90,16 @@ class DataDirectory:
         root = Path(path)
         if root.exists() and not root.is_dir():
             return cls.open(root)  # raises with the reason
-        if root.is_dir() and any(root.iterdir()):
+        if root.is_dir() and any(path.name not in NOBODYS for path in root.iterdir()):
             return cls.open(root)
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         root.chmod(0o700)
         made = cls(root)
-        made.spool.mkdir(mode=0o700, exist_ok=True)
-        marker = root / MARKER
-        draft = marker.with_suffix(".new")
+        draft = root / DRAFT
         draft.write_text(json.dumps({"layout": LAYOUT_VERSION}) + "\n", "utf-8")
         draft.chmod(0o600)
-        draft.replace(marker)
+        draft.replace(root / MARKER)
+        made.spool.mkdir(mode=0o700, exist_ok=True)
         return made
 
 

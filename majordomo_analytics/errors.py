@@ -33,6 +33,11 @@ if TYPE_CHECKING:
 class MajordomoError(Exception):
     """Base of all errors raised on purpose by this package."""
 
+    def __reduce__(self) -> tuple[object, ...]:
+        # Pickle would call the class with the message alone, which a class that takes facts
+        # cannot be called with; a process pool that meets that breaks.
+        return _unpickled, (type(self), self.args), vars(self)
+
 
 class SettingsError(MajordomoError, ValueError):
     """Raised when a setting or an argument has no meaning."""
@@ -129,6 +134,10 @@ class ResultOverflowError(QueryError, OverflowError):
 
 class UnsupportedByEngineError(QueryError, NotImplementedError):
     """Raised, before anything runs, when an engine cannot answer a question."""
+
+
+def _unpickled(kind: type[MajordomoError], args: tuple[object, ...]) -> MajordomoError:
+    return kind.__new__(kind, *args)
 
 
 def nearest(name: str, known: Iterable[str], *, most: int = 3) -> tuple[str, ...]:

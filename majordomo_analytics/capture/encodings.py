@@ -23,23 +23,11 @@ MAX_LAYERS = 2
 _HEAD_BYTES = 16
 _GZIP = b"\x1f\x8b"
 _PLAIN = {"", "identity", "gzip", "x-gzip"}  # gzip without its magic bytes is plain text
-_TEXT = re.compile(
-    rb"(?:\xef\xbb\xbf)?\s*(?:[{\[]\s*(?:[\"{}\[\]]|\Z)|(?:data|event|id|retry)?:)"
-)
+_TEXT = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:[{\[]\s*(?:[\"{}\[\]]|\Z)|(?:data|event|id|retry)?:)")
 
 
 class Decoder:
-    """Undoes the content encoding of one body.
-
-    Attributes
-    ----------
-    is_readable
-        False if the encoding is one that cannot be undone here.
-    is_whole
-        False if compressed data were damaged, cut short or over the bound.
-    is_too_large
-        Whether the body was over `MAX_DECODED_BYTES`.
-    """
+    """Undoes the content encoding of one body and hands on what is inside."""
 
     def __init__(
         self,
@@ -72,16 +60,19 @@ class Decoder:
 
     @property
     def is_readable(self) -> bool:
+        """Whether the encoding is one that can be undone here."""
         return self._is_readable and (self._inner is None or self._inner.is_readable)
 
     @property
     def is_whole(self) -> bool:
+        """Whether no compressed data were damaged, cut short or over the bound."""
         if self._inflater is None or self._inner is None:
             return True
         return self._inflater.is_whole and self._inner.is_whole
 
     @property
     def is_too_large(self) -> bool:
+        """Whether the body was over `MAX_DECODED_BYTES`."""
         if self._inflater is None or self._inner is None:
             return False
         return self._inflater.is_too_large or self._inner.is_too_large
@@ -106,7 +97,7 @@ class Decoder:
         self._forward(head)
 
     def _window_bits(self, head: bytes) -> int | None:
-        """Return what zlib needs to know to inflate `head`, or None if it is not deflated."""
+        """Return what zlib needs to know to inflate `head`, None if it is plain."""
         if head.startswith(_GZIP):
             return 16 + zlib.MAX_WBITS
         if self._encoding != "deflate":
@@ -151,10 +142,7 @@ class _Inflater:
                 return
             if piece:
                 self._emit(piece)
-            if self._zlib.eof:
-                chunk = self._next_member()
-            else:
-                chunk = self._zlib.unconsumed_tail
+            chunk = self._next_member() if self._zlib.eof else self._zlib.unconsumed_tail
             # A full piece may have left more inside zlib, even when all input is taken.
             if not chunk and len(piece) < PIECE_BYTES:
                 return

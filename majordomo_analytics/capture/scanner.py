@@ -22,11 +22,18 @@ MAX_KEPT_BYTES = 256 * 1024
 
 _NOTHING: Final[Kept] = {}
 
+_TEXT = rb"\"[^\"\\]*+(?:\\.[^\"\\]*+)*+\""
+_FLAT = rb"[^\"{}\[\]]*+(?:" + _TEXT + rb"[^\"{}\[\]]*+)*+"
+_NESTED = _FLAT + rb"(?:[{\[]" + _FLAT + rb"[}\]]" + _FLAT + rb")*+"
+
 _SPACE = re.compile(rb"[ \t\r\n]*+")
 _SCALAR = re.compile(rb"[^ \t\r\n,:\"{}\[\]]++")
-_STRING = re.compile(rb"[^\"\\]*+(?:\\.[^\"\\]*+)*+", re.DOTALL)
+_REST_OF_STRING = re.compile(rb"[^\"\\]*+(?:\\.[^\"\\]*+)*+", re.DOTALL)
+_OPENING_BRACKETS = re.compile(rb"[{\[]++")
+_CLOSING_BRACKETS = re.compile(rb"[}\]]++")
+# Small containers go by in one match, so that log probabilities, say, cost little.
 _TO_BRACKET = re.compile(
-    rb"[^\"{}\[\]]*+(?:\"[^\"\\]*+(?:\\.[^\"\\]*+)*+\"[^\"{}\[\]]*+)*+", re.DOTALL
+    _NESTED + rb"(?:[{\[]" + _NESTED + rb"[}\]]" + _NESTED + rb")*+", re.DOTALL
 )
 
 
@@ -76,7 +83,7 @@ class Scanner:
                 position = self._read_token(data, position)
 
     def _read_string(self, data: bytes, start: int) -> int:
-        position = _end_of(_STRING, data, start + self._is_escaped)
+        position = _end_of(_REST_OF_STRING, data, start + self._is_escaped)
         self._is_escaped = False
         if position < len(data):
             if data[position] == _QUOTE:
@@ -95,11 +102,18 @@ class Scanner:
         position = _end_of(_TO_BRACKET, data, start)
         if position < len(data):
             byte = data[position]
-            position += 1
             if byte == _QUOTE:  # a string that ends in a later chunk
                 self._in_string = True
+                position += 1
+            elif byte in _OPENING:
+                opened = _end_of(_OPENING_BRACKETS, data, position) - position
+                self._depth += opened
+                position += opened
             else:
-                self._depth += 1 if byte in _OPENING else -1
+                closed = _end_of(_CLOSING_BRACKETS, data, position) - position
+                closed = min(closed, self._depth)
+                self._depth -= closed
+                position += closed
         self._copy(data[start:position])
         self._is_copying &= self._depth > 0
         return position

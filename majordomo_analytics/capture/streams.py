@@ -6,7 +6,6 @@ are offered, one by one, to a `Take`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -19,10 +18,9 @@ Take = Callable[[bytes], bool]
 """Takes one document, or answers False if it cannot be read as it is."""
 
 MAX_HELD_BYTES = 64 * 1024
-"""Documents up to this size are held and decoded whole; larger ones go through a scanner."""
+"""Documents up to this size are held and decoded whole, larger ones are scanned."""
 
 _BOM = b"\xef\xbb\xbf"
-_LINE_END = re.compile(rb"[\r\n]")
 
 
 class Documents:
@@ -30,8 +28,6 @@ class Documents:
 
     Attributes
     ----------
-    documents
-        How many were found.
     is_streamed
         Whether the body is an array or has several documents.
     is_too_large
@@ -39,18 +35,17 @@ class Documents:
     """
 
     def __init__(self, kept: Kept, take: Take) -> None:
-        self.documents = 0
         self.is_streamed = False
         self.is_too_large = False
         self._take = take
         self._held: list[bytes] = []
         self._held_bytes = 0
-        self._scanner = Scanner(kept, take)
-        self._is_scanning = False
+        self._kept = kept
+        self._scanner: Scanner | None = None
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the body."""
-        if self._is_scanning:
+        if self._scanner is not None:
             self._scanner.feed(chunk)
             return
         self._held.append(chunk)
@@ -60,21 +55,21 @@ class Documents:
 
     def finish(self) -> None:
         """Offer what is still held; documents that were cut short are dropped."""
-        if not self._is_scanning:
+        scanner = self._scanner
+        if scanner is None:
             body = b"".join(self._held)
             if body.startswith(b"{") and self._take(body):
-                self.documents = 1
                 return
-            self._scan_held()
-        self.documents = self._scanner.documents
-        self.is_streamed = self._scanner.is_array or self.documents > 1
-        self.is_too_large = self._scanner.is_too_large
+            scanner = self._scan_held()
+        self.is_streamed = scanner.is_array or scanner.documents > 1
+        self.is_too_large = scanner.is_too_large
 
-    def _scan_held(self) -> None:
-        self._is_scanning = True
+    def _scan_held(self) -> Scanner:
+        scanner = self._scanner = Scanner(self._kept, self._take)
         for chunk in self._held:
-            self._scanner.feed(chunk)
+            scanner.feed(chunk)
         self._held.clear()
+        return scanner
 
 
 class Events:
@@ -85,8 +80,6 @@ class Events:
 
     Attributes
     ----------
-    documents
-        How many events had data.
     is_streamed
         Always true.
     is_too_large
@@ -96,7 +89,6 @@ class Events:
     is_streamed = True
 
     def __init__(self, kept: Kept, take: Take) -> None:
-        self.documents = 0
         self.is_too_large = False
         self._kept = kept
         self._take = take
@@ -104,6 +96,7 @@ class Events:
         self._line: list[bytes] = []  # what came of a line whose end has not
         self._line_bytes = 0
         self._is_long_line = False
+        self._is_long_data = False  # of a long line: whether it is one of data
         self._data: list[bytes] = []  # the data lines of the event so far
         self._data_bytes = 0
         self._scanner: Scanner | None = None  # reads the event if it is long
@@ -135,25 +128,28 @@ class Events:
     def _hold(self, part: bytes) -> None:
         self._line_bytes += len(part)
         if self._is_long_line:
-            self._scan(part)
+            self._read_long(part)
             return
         self._line.append(part)
         if self._line_bytes > MAX_HELD_BYTES:
-            self._is_long_line = True
             line = b"".join(self._line)
             self._line.clear()
-            if line.startswith(b"data:"):
-                self._begin_scan()
-                self._scan(_value_of(line))
+            self._is_long_line = True
+            self._is_long_data = line.startswith(b"data:")
+            self._read_long(b"\n" + _value_of(line))
+
+    def _read_long(self, part: bytes) -> None:
+        if self._is_long_data:
+            self._scan(part)
 
     def _end_line(self, part: bytes) -> None:
         if self._is_long_line:
-            self._scan(part)
+            self._read_long(part)
+            self._is_long_line = False
         else:
             self._read_line(b"".join([*self._line, part]))
-        self._line.clear()
+            self._line.clear()
         self._line_bytes = 0
-        self._is_long_line = False
 
     def _read_line(self, line: bytes) -> None:
         if line.startswith(b"data:"):
@@ -170,32 +166,30 @@ class Events:
         self._data.append(value)
         self._data_bytes += len(value) + 1
         if self._data_bytes > MAX_HELD_BYTES:
-            self._begin_scan()
+            self._scan(b"")
 
-    def _begin_scan(self) -> None:
+    def _scan(self, data: bytes) -> None:
         if self._scanner is None:
             self._scanner = Scanner(self._kept, self._take)
             self._scanner.feed(b"\n".join(self._data))
             self._data.clear()
-        self._scanner.feed(b"\n")
-
-    def _scan(self, data: bytes) -> None:
-        if self._scanner is not None:  # else it is a long line that is not data
-            self._scanner.feed(data)
+        self._scanner.feed(data)
 
     def _end_event(self) -> None:
         if self._scanner is not None:
-            self.documents += 1
             self.is_too_large |= self._scanner.is_too_large
             self._scanner = None
         elif self._data:
             data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
             self._data.clear()
-            if data:
-                self.documents += 1
-                if not self._take(data):
-                    Scanner(self._kept, self._take).feed(data)
+            if data and not self._take(data):
+                Scanner(self._kept, self._take).feed(data)
         self._data_bytes = 0
+
+
+def _value_of(line: bytes) -> bytes:
+    """Return the value of a data line; one space after the colon is not part of it."""
+    return line[6:] if line.startswith(b" ", 5) else line[5:]
 
 
 class Form:
@@ -213,11 +207,10 @@ class Form:
             self._reader.feed(text)
             return
         head = (self._head + text).lstrip()
-        if _BOM.startswith(head[:3]):
-            self._head = head if head != _BOM else b""
-            return
+        is_cut_bom = len(head) < len(_BOM) and _BOM.startswith(head)
+        self._head = head if is_cut_bom else b""
         head = head.removeprefix(_BOM).lstrip()
-        if not head:
+        if is_cut_bom or not head:
             return
         is_json = head.startswith((b"{", b"["))
         self._reader = (Documents if is_json else Events)(self._kept, self._take)

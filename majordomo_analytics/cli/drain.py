@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import select
 import signal
 import threading
 from typing import TYPE_CHECKING, Annotated
@@ -62,5 +62,7 @@ def drain(
 
 
 def _wait_for_end(descriptor: int, stop: threading.Event) -> None:
-    os.read(descriptor, 1)  # nothing is ever written: this returns when the other end closes
+    # Nothing is ever written: it becomes readable when the other end closes. The descriptor
+    # is shared with the workers, whose event loop made it non-blocking.
+    select.select([descriptor], [], [])
     stop.set()

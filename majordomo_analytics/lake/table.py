@@ -114,6 +114,12 @@ def take_snapshot(
         If it cannot be read, or a newer version of this package laid it out.
     """
     table = _open(uri, version=version, storage_options=storage_options)
+    if table.metadata().partition_columns != [PARTITION_COLUMN]:
+        message = (
+            f"the Delta table at {str(uri)!r} is no table of requests: it is not partitioned "
+            f"by {PARTITION_COLUMN}"
+        )
+        raise LakeError(message)
     schema = pa.schema(table.schema().to_arrow())
     actions = pa.table(table.get_add_actions(flatten=True))
     days = actions.column(f"partition.{PARTITION_COLUMN}").to_pylist()
@@ -237,9 +243,9 @@ def _open(
         message = f"the lake at {str(uri)!r} cannot be read: {error}"
         raise LakeError(message) from error
     layout = table.metadata().configuration.get(VERSION_PROPERTY)
-    if layout is not None and int(layout) > LAKE_VERSION:
+    if layout is not None and not (layout.isdecimal() and int(layout) <= LAKE_VERSION):
         message = (
-            f"the lake at {str(uri)!r} has layout {layout}, this version reads up to "
+            f"the lake at {str(uri)!r} has layout {layout!r}, this version reads up to "
             f"{LAKE_VERSION}; upgrade majordomo-analytics"
         )
         raise LakeError(message)

@@ -117,8 +117,7 @@ class Catalogue:
             message = f"{name!r} is no name of a column or metadata key"
             raise QueryError(message)
         if found is None:
-            keys = {canonical_name(stored) for stored in self.stored_keys()}
-            known = keys | {*self.promoted}
+            known = set(self.keys())
             if isinstance(name, str):
                 known |= self.columns.keys()
             raise UnknownNameError(what, str(name), known)
@@ -141,6 +140,11 @@ class Catalogue:
         }.get(field.kind, "")
         message = f"{field.name!r} holds {field.kind} values and cannot be a dimension{hint}"
         raise QueryError(message)
+
+    def keys(self) -> tuple[str, ...]:
+        """Return every metadata key, the promoted ones first."""
+        stored = sorted(spellings[0] for spellings in self.stored_keys().values())
+        return tuple(dict.fromkeys((*self.promoted, *map(canonical_name, stored))))
 
     def measured(self, name: str) -> Field:
         """Return what a measure is made of; a column that a source lacks is null there."""

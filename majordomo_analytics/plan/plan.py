@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -29,6 +28,7 @@ from majordomo_analytics.times import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
@@ -220,7 +220,7 @@ def _offsets(zone: ZoneInfo, asked: TimeRange, held: TimeRange) -> tuple[Offset,
 
 
 def _order(order_by: Sequence[str], plan: Plan, catalogue: Catalogue) -> tuple[Ordering, ...]:
-    """Return the order asked for; without one by time, then by the first measure, falling."""
+    """Return the order asked for, else by time and then by the first measure, falling."""
     if not order_by:
         first = Ordering(plan.measures[0].name, descending=True)
         return (first,) if plan.grain is None else (Ordering(plan.grain, descending=False), first)

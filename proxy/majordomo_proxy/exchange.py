@@ -91,7 +91,7 @@ class Exchange:
         if self.caller_left:
             outcome = "client_disconnected"
         message = error_message or (captured.error_message if captured else None)
-        requested_model = _text(facts.model or self.model_in_path)
+        requested_model = _text(self.model_in_path or facts.model)
         model = _text(captured.model if captured else None) or requested_model
         fields: dict[str, object] = {}
         if captured is not None:

@@ -93,12 +93,12 @@ class Passage:
                 await self._write_row("client_disconnected")
             else:
                 await self._fail("timeout", 504, _describe(error))
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001 - no way of ending may go without a row
             await self._fail_by(error)
         except asyncio.CancelledError:
-            if not self._recorded:
-                await self._write_row("interrupted", "the proxy was told to stop")
-            raise
+            # The server cancels what is still open when it has waited long enough. The
+            # request ends here, with its row, so there is nobody to pass this on to.
+            await self._fail("interrupted", 503, "the proxy was told to stop")
         finally:
             if self._watcher is not None:
                 self._watcher.cancel()
@@ -198,6 +198,8 @@ class Passage:
             message = f"the request body is larger than {limit:,} bytes"
             await self._fail("interrupted", 413, message, "request_too_large")
         else:
+            if not isinstance(error, aiohttp.ClientError | OSError):
+                logger.error("relaying failed in an unforeseen way", exc_info=error)
             await self._fail("upstream_error", 502, _describe(error))
 
     async def _fail(

@@ -28,7 +28,7 @@ def setting(default: Any, meaning: str, *, least: float | None = None) -> Any:
 class Settings:
     """Everything that can be set; each name carries its unit."""
 
-    data: Path = setting(DEFAULT_DATA, "data directory: spool, lake, API keys")
+    data: Path = setting(DEFAULT_DATA, "data directory: spool, lake, API keys")  # noqa: RUF009
     host: str = setting("127.0.0.1", "address to listen on")
     port: int = setting(7680, "port to listen on; 0 takes a free one", least=0)
     workers: int = setting(1, "worker processes", least=1)

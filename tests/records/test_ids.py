@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import time
 import uuid
+from typing import TYPE_CHECKING
 
-import pytest
-
-from majordomo_analytics.records import ids
 from majordomo_analytics.records.ids import new_request_id
+
+if TYPE_CHECKING:
+    import pytest
 
 
 def test_an_id_is_a_uuid_of_version_7_in_canonical_text() -> None:
@@ -34,13 +35,13 @@ def test_ids_of_later_milliseconds_sort_after_earlier_ones(
     instants = [1, 255, 256, 1_700_000_000_000, 1_700_000_000_001, 2**48 - 1]
     made = []
     for instant in instants:
-        monkeypatch.setattr(ids.time, "time_ns", lambda ms=instant: ms * 1_000_000)
+        monkeypatch.setattr(time, "time_ns", lambda ms=instant: ms * 1_000_000)
         made.append(new_request_id())
 
     assert made == sorted(made)
 
 
 def test_ids_of_one_millisecond_differ(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(ids.time, "time_ns", lambda: 1_700_000_000_000_000_000)
+    monkeypatch.setattr(time, "time_ns", lambda: 1_700_000_000_000_000_000)
 
     assert len({new_request_id() for _ in range(20_000)}) == 20_000

@@ -7,15 +7,20 @@ reasoning.
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import anthropic
 import openai
+import polars as pl
 import pytest
 from google import genai
 from google.genai import types
 
+from majordomo_analytics.cli.children import running_proxy
 from majordomo_analytics.cli.standins.process import RunningStandIns, running_standins
 
 if TYPE_CHECKING:
@@ -27,6 +32,7 @@ DEFAULTS = {"X-Majordomo-Feature": "sdk-tests", "X-Majordomo-User-Tier": "free"}
 OVERRIDES = {"X-Majordomo-User-Tier": "enterprise", "x-majordomo-REQUEST-id": "r-1"}
 
 QUESTION = "Summarise the contract in one sentence. " * 150
+TURNS: Any = [{"role": "user", "content": QUESTION}]
 SYSTEM = "You are a careful lawyer who answers briefly. " * 120
 
 
@@ -75,30 +81,31 @@ def _chat_usage(usage: Any) -> Usage:
 
 
 def chat(road: Road, extra: dict[str, str]) -> Usage:
-    said = _openai(road).chat.completions.create(
-        model="gpt-4o-mini",
-        messages=[{"role": "user", "content": QUESTION}],
-        extra_headers=_other_case(extra),
-    )
+    with _openai(road) as client:
+        said = client.chat.completions.create(
+            model="gpt-4o-mini", messages=TURNS, extra_headers=_other_case(extra)
+        )
     return _chat_usage(said.usage)
 
 
 def chat_at_root(road: Road, extra: dict[str, str]) -> Usage:
     """Call a base URL without /v1, as clients of a gateway do."""
-    said = _openai(road, "").chat.completions.create(
-        model="gpt-5-mini", messages=[{"role": "user", "content": QUESTION}], extra_headers=extra
-    )
+    with _openai(road, "") as client:
+        said = client.chat.completions.create(
+            model="gpt-5-mini", messages=TURNS, extra_headers=extra
+        )
     return _chat_usage(said.usage)
 
 
 def chat_stream(road: Road, extra: dict[str, str]) -> Usage:
-    *_, last = _openai(road).chat.completions.create(
-        model="gpt-5-mini",
-        messages=[{"role": "user", "content": QUESTION}],
-        stream=True,
-        stream_options={"include_usage": True},
-        extra_headers=extra,
-    )
+    with _openai(road) as client:
+        *_, last = client.chat.completions.create(
+            model="gpt-5-mini",
+            messages=TURNS,
+            stream=True,
+            stream_options={"include_usage": True},
+            extra_headers=extra,
+        )
     return _chat_usage(last.usage)
 
 
@@ -112,15 +119,19 @@ def _responses_usage(usage: Any) -> Usage:
 
 
 def responses(road: Road, extra: dict[str, str]) -> Usage:
-    said = _openai(road).responses.create(model="gpt-4.1", input=QUESTION, extra_headers=extra)
+    with _openai(road) as client:
+        said = client.responses.create(model="gpt-4.1", input=QUESTION, extra_headers=extra)
     assert said.output_text
     return _responses_usage(said.usage)
 
 
 def responses_stream(road: Road, extra: dict[str, str]) -> Usage:
-    with _openai(road).responses.stream(
-        model="gpt-5-mini", input=QUESTION, instructions=SYSTEM, extra_headers=extra
-    ) as stream:
+    with (
+        _openai(road) as client,
+        client.responses.stream(
+            model="gpt-5-mini", input=QUESTION, instructions=SYSTEM, extra_headers=extra
+        ) as stream,
+    ):
         stream.until_done()
         return _responses_usage(stream.get_final_response().usage)
 
@@ -144,9 +155,9 @@ def _message_usage(usage: Any) -> Usage:
     )
 
 
-def _message(prompt: str, ttl: str | None = None) -> dict[str, Any]:
+def _message(prompt: str, ttl: str | None = None, **more: Any) -> dict[str, Any]:
     control = {"cache_control": {"type": "ephemeral", "ttl": ttl}} if ttl else {}
-    return {
+    return more | {
         "model": "claude-haiku-4-5",
         "max_tokens": 300,
         "system": [{"type": "text", "text": SYSTEM, **control}],
@@ -155,27 +166,30 @@ def _message(prompt: str, ttl: str | None = None) -> dict[str, Any]:
 
 
 def messages(road: Road, extra: dict[str, str]) -> Usage:
-    said = _anthropic(road).messages.create(
-        **_message("Who pays?"), extra_headers=_other_case(extra)
-    )
+    with _anthropic(road) as client:
+        body = _message("Who pays?")
+        said = client.messages.create(**body, extra_headers=_other_case(extra))
     return _message_usage(said.usage)
 
 
 def messages_cached_5m(road: Road, extra: dict[str, str]) -> Usage:
-    said = _anthropic(road).messages.create(**_message("Who signs?", "5m"), extra_headers=extra)
+    with _anthropic(road) as client:
+        said = client.messages.create(**_message("Who signs?", "5m"), extra_headers=extra)
     return _message_usage(said.usage)
 
 
 def messages_cached_1h(road: Road, extra: dict[str, str]) -> Usage:
-    said = _anthropic(road).messages.create(**_message("Again", "1h"), extra_headers=extra)
+    with _anthropic(road) as client:
+        said = client.messages.create(**_message("Again", "1h"), extra_headers=extra)
     return _message_usage(said.usage)
 
 
 def messages_stream(road: Road, extra: dict[str, str]) -> Usage:
-    thinking = {"thinking": {"type": "enabled", "budget_tokens": 1024}}
-    with _anthropic(road).messages.stream(
-        **_message("Why?", "1h"), **thinking, extra_headers=extra
-    ) as stream:
+    body = _message("Why?", "1h", thinking={"type": "enabled", "budget_tokens": 1024})
+    with (
+        _anthropic(road) as client,
+        client.messages.stream(**body, extra_headers=extra) as stream,
+    ):
         return _message_usage(stream.get_final_message().usage)
 
 
@@ -233,7 +247,10 @@ CALLS: dict[str, Callable[[Road, dict[str, str]], Usage]] = {
 
 
 def make_all_calls(road: Road) -> dict[str, Usage]:
-    return {name: call(road, OVERRIDES | {"X-Demo-Call": name}) for name, call in CALLS.items()}
+    return {
+        name: call(road, OVERRIDES | {"X-Demo-Call": name, "x-majordomo-call": name})
+        for name, call in CALLS.items()
+    }
 
 
 @pytest.fixture(params=CALLS)
@@ -248,6 +265,32 @@ def straight() -> Iterator[tuple[dict[str, Usage], dict[str, Call]]]:
     with running_standins() as standins:
         reported = make_all_calls(Road(standins.url, DEFAULTS))
         yield reported, truth_by_name(standins)
+
+
+@pytest.fixture(scope="session")
+def proxied(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> tuple[dict[str, Usage], dict[str, Call], dict[str, dict[str, Any]]]:
+    """Give what the SDKs report, the truth, and the lake's rows, through the proxy."""
+    data = tmp_path_factory.mktemp("sdk") / "data"
+    issued = json.loads(mdm("keys", "create", "--name", "sdk", "--data", str(data), "--json"))
+    headers = DEFAULTS | {"X-Majordomo-Key": issued["key"]}
+    with (
+        running_standins() as standins,
+        running_proxy(data, standins.environment) as url,
+    ):
+        reported = make_all_calls(Road(url, headers))
+        truth = truth_by_name(standins)
+    mdm("drain", "--once", "--data", str(data))
+    lake = pl.read_delta(str(data / "lake" / "llm_requests"))
+    rows = {row["raw_metadata"]["Call"]: row for row in lake.to_dicts()}
+    assert len(rows) == lake.height
+    return reported, truth, rows
+
+
+def mdm(*arguments: str) -> str:
+    command = [sys.executable, "-m", "majordomo_analytics", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
 
 
 def truth_by_name(standins: RunningStandIns) -> dict[str, Call]:

@@ -30,6 +30,7 @@ def test_sdk_sends_the_header_of_the_request_instead_of_the_default(
         "x-majordomo-feature": "sdk-tests",
         "x-majordomo-user-tier": "enterprise",
         "x-majordomo-request-id": "r-1",
+        "x-majordomo-call": call,
     }
 
 

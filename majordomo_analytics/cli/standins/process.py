@@ -10,12 +10,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from majordomo_analytics.cli.children import ended_with_the_block
 from majordomo_analytics.cli.standins.truth import Call
+from majordomo_analytics.errors import MajordomoError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-SECONDS_TO_END = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +40,21 @@ class RunningStandIns:
 
 @contextmanager
 def running_standins(*, error_share: float = 0.0) -> Iterator[RunningStandIns]:
-    """Run the stand-ins on a free port; they end with the block, or with this process."""
+    """Run the stand-ins on a free port; they end with the block, or with this process.
+
+    Raises
+    ------
+    MajordomoError
+        If they do not start; what they said is on stderr.
+    """
     command = [sys.executable, "-m", "majordomo_analytics.cli.standins", "--with-stdin"]
     command += ["--error-share", str(error_share)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
-        try:
-            said = process.stdout.readline() if process.stdout else b""
-            if not said:
-                message = "the stand-ins did not start; what they said is above"
-                raise RuntimeError(message)
-            yield RunningStandIns(json.loads(said)["url"])
-        finally:
-            process.terminate()
-            try:
-                process.wait(SECONDS_TO_END)
-            except subprocess.TimeoutExpired:
-                process.kill()
+    with (
+        subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process,
+        ended_with_the_block(process),
+    ):
+        said = process.stdout.readline() if process.stdout else b""
+        if not said:
+            message = "the stand-ins did not start; what they said is above"
+            raise MajordomoError(message)
+        yield RunningStandIns(json.loads(said)["url"])

@@ -1,0 +1,98 @@
+# `make demo` shows what this is, `make test` runs the tests; `make help` lists the rest.
+# Each target makes .venv by itself, and is quick when that is up to date.
+
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check -c constraints.txt
+PYTEST := $(BIN)/python -m pytest
+
+# Which interpreter a Python is made of: the same for python3 and for a .venv made by it.
+IDENTITY := import sys; print(*sys.version_info[:3], sys.base_prefix)
+MINIMUM := import sys; sys.exit(sys.version_info < (3, 11))
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test slow-test browser-test wheel-test notebooks lint format docs check bench constraints clean FORCE
+
+help: ## List the commands
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo
+	@echo "PYTHON=python3.12 builds .venv with another Python, ARGS='-k name' goes to pytest."
+
+demo: $(VENV)/.demo ## Send made-up traffic through a real proxy: spend table, report.html
+	$(BIN)/mdm demo $(ARGS)
+
+test: $(VENV)/.dev ## Run the tests, the slow ones left out
+	$(PYTEST) -q -m "not slow and not browser" $(ARGS)
+
+slow-test: $(VENV)/.dev ## Run the slow tests: crashes, load, many processes
+	$(PYTEST) -q -m "slow and not browser" --ignore=tests/packaging $(ARGS)
+
+browser-test: $(VENV)/.dev ## Look at the pages with headless Chromium
+	$(PYTEST) -q -m browser $(ARGS)
+
+wheel-test: $(VENV)/.dev ## Build the wheel and try every extra in an empty environment
+	$(PYTEST) -q tests/packaging $(ARGS)
+
+notebooks: $(VENV)/.dev ## Execute the notebooks, writing nothing
+	@for notebook in notebooks/*.ipynb; do \
+	  [ -e "$$notebook" ] || { echo "there are no notebooks"; break; }; \
+	  echo "executing $$notebook"; $(BIN)/jupyter execute --timeout=300 "$$notebook" || exit 1; \
+	done
+
+lint: $(VENV)/.dev ## Check style, format and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(VENV)/.dev ## Format the code and mend what can be mended
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+
+docs: $(VENV)/.dev ## Write the generated parts of the documentation anew
+	$(BIN)/python docs/generate.py
+
+check: lint test slow-test browser-test notebooks wheel-test ## Everything that must pass before a change goes in
+
+bench: $(VENV)/.dev ## Measure what the proxy costs beside a bare pass-through
+	$(BIN)/python benchmarks/proxy_overhead.py $(ARGS)
+
+constraints: ## Pin the newest versions that work on this Python, in constraints.txt
+	rm -rf build/constraints
+	$(PYTHON) -m venv build/constraints
+	build/constraints/bin/python -m pip install --quiet --disable-pip-version-check '.[all,dev]'
+	(sed -n '/^#/p' constraints.txt; build/constraints/bin/python -m pip freeze --exclude majordomo-analytics) > build/constraints.txt
+	mv build/constraints.txt constraints.txt
+	rm -rf build/constraints
+
+clean: ## Remove .venv, caches and what the tests and the demo left
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage report.html
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# .venv/.python is rewritten only when the interpreter changes, so that make goes on to the
+# installs below only then, or when the project's own lists of dependencies have changed.
+$(VENV)/.python: FORCE
+	@$(PYTHON) -c '$(MINIMUM)' || { \
+	  echo "this project needs Python 3.11 or newer, and $(PYTHON) is \`$$($(PYTHON) --version 2>&1)\`;" \
+	       "name another one: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; exit 1; }
+	@identity="$$($(PYTHON) -c '$(IDENTITY)')"; \
+	if [ "$$identity" != "$$($(BIN)/python -c '$(IDENTITY)' 2>/dev/null)" ]; then \
+	  echo "making $(VENV) with $$($(PYTHON) --version)"; \
+	  base="$$($(PYTHON) -c 'import sys; print(sys._base_executable)')"; \
+	  rm -rf $(VENV); "$$base" -m venv $(VENV) || { rm -rf $(VENV); exit 1; }; \
+	fi; \
+	[ -e $@ ] || touch $@
+
+$(VENV)/.demo: $(VENV)/.python pyproject.toml constraints.txt
+	@echo "installing what the demo needs (about a minute, once)"
+	@$(PIP) -e '.[proxy]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt
+	@echo "installing what the tests need (some minutes, once)"
+	@$(PIP) -e '.[dev]'
+	@touch $(VENV)/.demo $@
+
+FORCE:

@@ -1,0 +1,98 @@
+"""Anthropic messages: the input excludes what was cached, the output includes thinking.
+
+A stream states usage twice, in `message_start` and, cumulatively, in `message_delta`. What
+the delta does not repeat (time to live of the cache, tier, region) stays as it was.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import msgspec
+
+from majordomo_analytics.capture.accumulator import Accumulator
+from majordomo_analytics.capture.values import (
+    ABSENT,
+    Counts,
+    decode_document,
+    is_present,
+    members,
+)
+from majordomo_analytics.records import flags
+from majordomo_analytics.records.usage import Usage, add_counts
+
+if TYPE_CHECKING:
+    from majordomo_analytics.capture.scanner import Kept
+
+
+class _Event(msgspec.Struct):
+    """A body of the messages API, or an event of its stream."""
+
+    type: msgspec.Raw = ABSENT
+    id: msgspec.Raw = ABSENT
+    model: msgspec.Raw = ABSENT
+    usage: msgspec.Raw = ABSENT
+    error: msgspec.Raw = ABSENT
+    message: msgspec.Raw = ABSENT
+
+
+_event_decoder = msgspec.json.Decoder(_Event)
+
+
+class Messages(Accumulator):
+    """``/messages``: a body, or events whose usage replaces what was before, by name."""
+
+    _MESSAGE: ClassVar[Kept] = {b"id": None, b"model": None, b"usage": None}
+    kept: ClassVar[Kept] = {**_MESSAGE, b"type": None, b"error": None, b"message": _MESSAGE}
+
+    def take(self, document: bytes) -> bool:
+        """Merge one document."""
+        event = decode_document(_event_decoder, document)
+        if event is None:
+            return False
+        kind = bytes(event.type)
+        if kind.startswith(b'"content_block'):
+            return True
+        if is_present(event.message):
+            message = members(event.message)
+            self._merge(
+                message.get("id", ABSENT),
+                message.get("model", ABSENT),
+                message.get("usage", ABSENT),
+            )
+        has_usage = self._merge(event.id, event.model, event.usage)
+        self.is_final |= has_usage and kind == b'"message_delta"'
+        self.note_error(event.error)
+        return True
+
+    def _merge(self, response_id: msgspec.Raw, model: msgspec.Raw, usage: msgspec.Raw) -> bool:
+        if self.model is None:
+            self.model = self.text(model)
+        if self.response_id is None:
+            self.response_id = self.text(response_id)
+        return self.merge_usage(usage)
+
+    def read(self, counts: Counts, *, is_final: bool) -> Usage:
+        """Return the counts of the merged usage object."""
+        creation = counts.count("cache_creation_input_tokens")
+        by_age = counts.inside("cache_creation")
+        for_5m = by_age.count("ephemeral_5m_input_tokens")
+        for_1h = by_age.count("ephemeral_1h_input_tokens")
+        if None not in (for_5m, for_1h, creation) and add_counts(for_5m, for_1h) != creation:
+            counts.flags.append(flags.USAGE_TOTAL_MISMATCH)
+        return Usage(
+            input_tokens=counts.total(
+                "input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"
+            ),
+            cached_tokens=counts.count("cache_read_input_tokens"),
+            cache_creation_tokens=creation,
+            cache_creation_5m_tokens=for_5m,
+            cache_creation_1h_tokens=for_1h,
+            # The count in message_start is a seed, not what was written so far.
+            output_tokens=counts.count("output_tokens") if is_final else None,
+            reasoning_tokens=counts.inside("output_tokens_details").count("thinking_tokens"),
+            web_searches=counts.inside("server_tool_use").count("web_search_requests"),
+            service_tier=counts.text("service_tier"),
+            speed=counts.text("speed"),
+            inference_geo=counts.text("inference_geo"),
+        )

@@ -1,0 +1,141 @@
+"""Gemini and Vertex: tool prompts come on top of the prompt, thoughts on top of the answer.
+
+Every chunk of a stream states usage anew and cumulatively; the last value of each name
+counts. Counts that are zero are left out by the provider, and so are some that are not.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+import msgspec
+
+from majordomo_analytics.capture.accumulator import Accumulator
+from majordomo_analytics.capture.values import (
+    ABSENT,
+    Counts,
+    decode,
+    decode_document,
+    is_present,
+    members,
+)
+from majordomo_analytics.records import flags
+from majordomo_analytics.records.usage import Usage, add_counts
+
+if TYPE_CHECKING:
+    from majordomo_analytics.capture.scanner import Kept
+
+MODALITIES: dict[bytes, str] = {
+    b'"AUDIO"': "audio",
+    b'"IMAGE"': "image",
+    b'"VIDEO"': "video",
+    b'"DOCUMENT"': "image",  # its pages are read, and billed, as images
+    b"2": "image",
+    b"3": "video",
+    b"4": "audio",
+    b"5": "image",
+}
+"""The JSON text of a modality (a name or a number) to our word; text has no column."""
+
+
+class _Chunk(msgspec.Struct, rename="camel"):
+    """A body of generateContent, or one chunk of its stream."""
+
+    response_id: msgspec.Raw = ABSENT
+    model_version: msgspec.Raw = ABSENT
+    usage_metadata: msgspec.Raw = ABSENT
+    candidates: msgspec.Raw = ABSENT
+    prompt_feedback: msgspec.Raw = ABSENT
+    error: msgspec.Raw = ABSENT
+
+
+class _Candidate(msgspec.Struct, rename="camel"):
+    finish_reason: msgspec.Raw = ABSENT
+
+
+_chunk_decoder = msgspec.json.Decoder(_Chunk)
+_candidates_decoder = msgspec.json.Decoder(list[_Candidate])
+
+
+class GenerateContent(Accumulator):
+    """``generateContent`` and ``streamGenerateContent``, as events or as an array."""
+
+    kept: ClassVar[Kept] = {
+        b"responseId": None,
+        b"modelVersion": None,
+        b"usageMetadata": None,
+        b"candidates": {b"finishReason": None},
+        b"promptFeedback": {b"blockReason": None},
+        b"error": None,
+    }
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._has_finished = False
+
+    def take(self, document: bytes) -> bool:
+        """Merge one document."""
+        chunk = decode_document(_chunk_decoder, document)
+        if chunk is None:
+            return False
+        if self.model is None and (model := self.text(chunk.model_version)):
+            self.model = model.removeprefix("models/")
+        if self.response_id is None:
+            self.response_id = self.text(chunk.response_id)
+        self.note_error(chunk.error)
+        candidates = decode(_candidates_decoder, chunk.candidates) or []
+        blocked = members(chunk.prompt_feedback).get("blockReason", ABSENT)
+        self._has_finished |= is_present(blocked) or any(
+            is_present(candidate.finish_reason) for candidate in candidates
+        )
+        has_usage = self.merge_usage(chunk.usage_metadata)
+        self.is_final |= has_usage and self._has_finished
+        return True
+
+    def read(self, counts: Counts, *, is_final: bool) -> Usage:
+        """Return the counts of the merged usage object."""
+        input_tokens = counts.total("promptTokenCount", "toolUsePromptTokenCount")
+        output_tokens = counts.total("candidatesTokenCount", "thoughtsTokenCount")
+        thoughts = counts.count("thoughtsTokenCount")
+        total = counts.count("totalTokenCount")
+        if not counts.has("candidatesTokenCount") and is_final:
+            # Zero is left out. That it is zero, and not unknown, is proved by the total.
+            output_tokens = thoughts or 0
+            if total is None or total != add_counts(input_tokens, output_tokens):
+                output_tokens = None
+        if None not in (input_tokens, output_tokens, total) and total != add_counts(
+            input_tokens, output_tokens
+        ):
+            counts.flags.append(flags.USAGE_TOTAL_MISMATCH)
+        put_in = _by_modality(counts, "promptTokensDetails", "toolUsePromptTokensDetails")
+        cached = _by_modality(counts, "cacheTokensDetails")
+        written = _by_modality(counts, "candidatesTokensDetails")
+        return Usage(
+            input_tokens=input_tokens,
+            cached_tokens=counts.count("cachedContentTokenCount"),
+            tool_prompt_tokens=counts.count("toolUsePromptTokenCount"),
+            input_audio_tokens=put_in.get("audio"),
+            input_image_tokens=put_in.get("image"),
+            input_video_tokens=put_in.get("video"),
+            cached_audio_tokens=cached.get("audio"),
+            cached_image_tokens=cached.get("image"),
+            cached_video_tokens=cached.get("video"),
+            output_tokens=output_tokens,
+            reasoning_tokens=thoughts,
+            output_audio_tokens=written.get("audio"),
+            output_image_tokens=written.get("image"),
+            service_tier=counts.text("serviceTier"),
+            traffic_type=counts.text("trafficType"),
+        )
+
+
+def _by_modality(counts: Counts, *names: str) -> dict[str, int | None]:
+    """Return the tokens of each modality that is not text, added over some lists."""
+    found: dict[str, int | None] = {}
+    for name in names:
+        for entry in counts.each(name):
+            modality = MODALITIES.get(entry.json_text("modality"))
+            tokens = entry.count("tokenCount")
+            if modality is not None and tokens is not None:
+                found[modality] = add_counts(found.get(modality), tokens)
+    return found

@@ -1,0 +1,123 @@
+"""Reads one response as it comes: `feed` the bytes, then ask what they said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from majordomo_analytics.capture.anthropic import Messages
+from majordomo_analytics.capture.encodings import Decoder
+from majordomo_analytics.capture.gemini import GenerateContent
+from majordomo_analytics.capture.openai import ChatCompletions, Responses
+from majordomo_analytics.capture.streams import Events, Form
+from majordomo_analytics.records import flags
+from majordomo_analytics.records.usage import MISSING, Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from majordomo_analytics.capture.accumulator import Accumulator
+    from majordomo_analytics.capture.flavours import Flavour
+    from majordomo_analytics.capture.streams import Documents
+
+ACCUMULATORS: dict[Flavour, type[Accumulator]] = {
+    "chat": ChatCompletions,
+    "responses": Responses,
+    "messages": Messages,
+    "generate_content": GenerateContent,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """What one response said about itself.
+
+    Attributes
+    ----------
+    usage
+        Token counts, with oddities of their own in `Usage.flags`.
+    model, response_id
+        As the answer says, None if it does not.
+    is_streamed
+        Whether it was a stream by its form: events, an array, or several documents.
+    error_message
+        What the provider says went wrong, whatever the status of the response.
+    flags
+        What was odd about the body, from `records.flags`.
+    """
+
+    usage: Usage = MISSING
+    model: str | None = None
+    response_id: str | None = None
+    is_streamed: bool = False
+    error_message: str | None = None
+    flags: tuple[str, ...] = ()
+
+
+NOTHING = Captured()
+
+
+class UsageReader:
+    """Reads the usage out of one response, in bounded memory; bad bytes never raise.
+
+    Parameters
+    ----------
+    flavour
+        Which API answers; None reads nothing.
+    content_encoding
+        The header of that name. It is a hint: the first bytes decide.
+    """
+
+    def __init__(self, flavour: Flavour | None, *, content_encoding: str | None = None) -> None:
+        self._accumulator: Accumulator | None = None
+        if flavour is not None:
+            self._accumulator = ACCUMULATORS[flavour]()
+            self._form = Form(self._accumulator.kept, self._accumulator.offer)
+            self._decoder = Decoder(content_encoding, self._form.feed)
+        self._has_bytes = False
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes of the body, as they came."""
+        if self._accumulator is not None and chunk:
+            self._has_bytes = True
+            self._decoder.feed(chunk)
+
+    def finish(self, *, complete: bool) -> Captured:
+        """Return what the response said.
+
+        Parameters
+        ----------
+        complete
+            Whether the provider ended its message properly. A body that was cut keeps what
+            came before, with the status ``partial``.
+        """
+        if self._accumulator is None:
+            return NOTHING
+        self._decoder.finish()
+        form = self._form.finish()
+        is_streamed = form is not None and form.is_streamed
+        is_whole = complete and self._decoder.is_whole
+        return Captured(
+            usage=self._accumulator.usage(is_streamed=is_streamed, is_complete=is_whole),
+            model=self._accumulator.model,
+            response_id=self._accumulator.response_id,
+            is_streamed=is_streamed,
+            error_message=self._accumulator.error_message,
+            flags=tuple(dict.fromkeys(self._flags(self._accumulator, form, complete=complete))),
+        )
+
+    def _flags(
+        self, accumulator: Accumulator, form: Documents | Events | None, *, complete: bool
+    ) -> Iterator[str]:
+        yield from accumulator.flags
+        if self._decoder.is_too_large or (form is not None and form.is_too_large):
+            yield flags.BODY_TOO_LARGE
+        elif not self._decoder.is_readable or (
+            complete and self._has_bytes and not accumulator.documents
+        ):
+            yield flags.BODY_NOT_READ
+        # An array of nothing but an error is how Gemini refuses, not a stream that broke.
+        if accumulator.error_message is not None and (
+            isinstance(form, Events) or accumulator.documents > 1
+        ):
+            yield flags.ERROR_IN_STREAM

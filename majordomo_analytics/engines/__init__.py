@@ -1,0 +1,1 @@
+"""From a plan to rows: one module for each engine, their differences in tables."""

@@ -1,0 +1,120 @@
+"""What an engine promises, and the shape every engine gives its rows in the end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+import polars as pl
+
+from majordomo_analytics.plan.measures import Aggregate
+from majordomo_analytics.plan.plan import OTHER, UNTAGGED
+from majordomo_analytics.records.money import PLACES, SUM_PRECISION
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from majordomo_analytics.plan.fields import Catalogue, Kind
+    from majordomo_analytics.plan.measures import Measure
+    from majordomo_analytics.plan.plan import Plan
+    from majordomo_analytics.times import TimeRange
+
+SUM_OF_MONEY = pl.Decimal(SUM_PRECISION, PLACES)
+_TYPES: dict[Kind, pl.DataType] = {"integer": pl.Int64(), "money": SUM_OF_MONEY}
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an engine found.
+
+    Attributes
+    ----------
+    rows
+        The rows as the plan describes them, in its order.
+    total
+        Each measure over all the requests the plan speaks of.
+    sql
+        What ran, None when it was no SQL.
+    """
+
+    rows: pl.DataFrame
+    total: dict[str, Decimal | int | float | None]
+    sql: str | None
+
+
+class Engine(Protocol):
+    """Answers plans over one pinned state of a source."""
+
+    name: str
+
+    def catalogue(self) -> Catalogue:
+        """Return the names that the source knows."""
+        ...
+
+    def span(self) -> TimeRange:
+        """Return a range that holds all requests; open where there are none."""
+        ...
+
+    def answer(self, plan: Plan) -> Answer:
+        """Return rows and totals, both from the same state."""
+        ...
+
+    def requests(self, plan: Plan, *, limit: int | None) -> pl.DataFrame:
+        """Return the plan's requests themselves, oldest first."""
+        ...
+
+    def metadata_keys(self, plan: Plan) -> pl.DataFrame:
+        """Return the metadata keys among the plan's requests, most used first."""
+        ...
+
+    def sql(self, statement: str) -> pl.DataFrame:
+        """Return what a statement of the user's own over `llm_requests` gives."""
+        ...
+
+
+def measure_type(measure: Measure, plan: Plan) -> pl.DataType:
+    """Return the dtype of a measure's column."""
+    if not isinstance(measure.of, Aggregate) or measure.of.how == "quantile":
+        return pl.Float64()
+    if measure.of.how != "sum":
+        return pl.Int64()
+    return _TYPES.get(plan.fields[measure.of.of[0]].kind, pl.Float64())
+
+
+def shape_rows(found: pl.DataFrame, plan: Plan) -> pl.DataFrame:
+    """Return an engine's columns with the plan's names, dtypes, labels and order.
+
+    `found` has the columns that `compile_plan` describes, whatever their names.
+    """
+    names = list(plan.columns)
+    flag = None
+    if found.width > len(names):
+        flag = ""  # which no column of a result is called
+        names.insert(len(names) - len(plan.measures), flag)
+    found = found.rename(dict(zip(found.columns, names, strict=True)))
+    columns = [_labelled(found, dimension.name, flag) for dimension in plan.dimensions]
+    if plan.grain in ("minute", "hour"):
+        bucket = pl.col(plan.grain).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
+        columns.append(bucket.dt.convert_time_zone(plan.zone.key))
+    elif plan.grain is not None:
+        columns.append(pl.col(plan.grain).cast(pl.Date))
+    columns += [pl.col(measure.name).cast(measure_type(measure, plan)) for measure in plan.measures]
+    order = {ordering.name: ordering.descending for ordering in plan.order}
+    order |= dict.fromkeys((name for name in plan.columns if name not in order), False)
+    rows = found.with_columns(columns).select(plan.columns)
+    return rows.sort(list(order), descending=list(order.values()), nulls_last=True)
+
+
+def shape_total(found: pl.DataFrame, plan: Plan) -> dict[str, Decimal | int | float | None]:
+    """Return the one row of a plan without dimensions as measure to exact value."""
+    return shape_rows(found, plan).row(0, named=True)
+
+
+def _labelled(found: pl.DataFrame, name: str, flag: str | None) -> pl.Expr:
+    """Return a dimension; text where it holds ``(other)`` or ``(untagged)``."""
+    if not found.get_column(name).null_count():
+        return pl.col(name)
+    label = pl.lit(UNTAGGED)
+    if flag is not None:
+        label = pl.when(pl.col(flag)).then(pl.lit(OTHER)).otherwise(label)
+    return pl.col(name).cast(pl.String).fill_null(label)

@@ -1,0 +1,321 @@
+"""DuckDB over Parquet files or a frame: the engine that is used unless told otherwise.
+
+Every statement reads the view `llm_requests`, which is made anew over exactly the files a
+question needs, in the types of our own table of columns.
+"""
+
+# ruff: noqa: S608 - names and paths are quoted by the helpers at the end of this module
+
+from __future__ import annotations
+
+from collections import defaultdict
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import duckdb
+import polars as pl
+import pyarrow as pa
+
+from majordomo_analytics.engines.base import Answer, shape_rows, shape_total
+from majordomo_analytics.engines.sql import DUCKDB, TABLE, compile_plan, compile_requests
+from majordomo_analytics.errors import LakeError, QueryError, ResultOverflowError, SourceError
+from majordomo_analytics.plan.fields import Catalogue, Kind, column_kind
+from majordomo_analytics.records.columns import BY_NAME, PROMOTED_PREFIX
+from majordomo_analytics.records.metadata import canonical_name, lookup_name
+from majordomo_analytics.times import TimeRange
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from majordomo_analytics.lake.table import LakeSnapshot
+    from majordomo_analytics.plan.plan import Plan
+
+SETTINGS: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": False,
+    "autoload_known_extensions": False,
+    "python_enable_replacements": False,
+}
+"""Nothing is fetched from the network, and no SQL reaches a variable of Python's."""
+
+
+@dataclass(frozen=True, slots=True)
+class ParquetFiles:
+    """Parquet files that are no Delta table; what is in them may overlap in time."""
+
+    paths: tuple[str, ...]
+
+
+class DuckDBEngine:
+    """Answers plans over a snapshot of the lake, Parquet files or an Arrow table."""
+
+    name = "duckdb"
+
+    def __init__(self, source: LakeSnapshot | ParquetFiles | pa.Table) -> None:
+        self._source = source
+        self._database = duckdb.connect(":memory:", config=SETTINGS)
+        self._database.execute("SET GLOBAL TimeZone = 'UTC'")
+        self._columns_of: dict[str, frozenset[str]] = {}
+        if "requested_at" not in self._types:
+            known = ", ".join(list(self._types)[:10]) or "none"
+            message = f"requests need a column 'requested_at'; the columns here are: {known}"
+            raise SourceError(message)
+
+    def catalogue(self) -> Catalogue:
+        """Return the names that the source knows."""
+        return self._catalogue
+
+    def span(self) -> TimeRange:
+        """Return a range that holds all requests; open where there are none."""
+        return self._span
+
+    def answer(self, plan: Plan) -> Answer:
+        """Return rows and totals, both from the same files."""
+        statement = compile_plan(plan, DUCKDB)
+        with self._reading(plan.time_range) as cursor:
+            rows = shape_rows(_fetch(cursor, statement), plan)
+            whole = plan.grand_total()
+            total = shape_total(_fetch(cursor, compile_plan(whole, DUCKDB)), whole)
+        return Answer(rows, total, statement)
+
+    def requests(self, plan: Plan, *, limit: int | None) -> pl.DataFrame:
+        """Return the plan's requests themselves, oldest first."""
+        with self._reading(plan.time_range) as cursor:
+            rows = _fetch(cursor, compile_requests(plan, DUCKDB, limit=limit))
+        keys = {PROMOTED_PREFIX + key: key for key in self._catalogue.promoted}
+        return rows.rename({old: new for old, new in keys.items() if new not in rows.columns})
+
+    def metadata_keys(self, plan: Plan) -> pl.DataFrame:
+        """Return the metadata keys among the plan's requests, most used first."""
+        chosen = compile_requests(plan, DUCKDB, limit=None)
+        if "raw_metadata" not in self._types:
+            chosen = f"SELECT requested_at, MAP {{}} AS raw_metadata FROM {TABLE} LIMIT 0"
+        statement = f"""
+            WITH entries AS (
+              SELECT requested_at, UNNEST(MAP_ENTRIES(raw_metadata)) AS entry FROM ({chosen})
+            )
+            SELECT
+              LOWER(REPLACE(CAST(entry.key AS TEXT), '_', '-')) AS name,
+              COUNT(*) AS requests,
+              COUNT(DISTINCT CAST(entry.value AS TEXT)) AS distinct_values,
+              MIN(requested_at) AS first_seen,
+              MAX(requested_at) AS last_seen
+            FROM entries WHERE entry.value IS NOT NULL GROUP BY name
+        """
+        with self._reading(plan.time_range) as cursor:
+            found = _fetch(cursor, statement)
+        names = [canonical_name(name) for name in found["name"]]
+        promoted = set(self._catalogue.promoted)
+        named = found.with_columns(
+            pl.Series("name", names, pl.String),
+            pl.Series("promoted", [name in promoted for name in names], pl.Boolean),
+        )
+        return named.sort(["requests", "name"], descending=[True, False])
+
+    def sql(self, statement: str) -> pl.DataFrame:
+        """Return what a statement of the user's own over `llm_requests` gives."""
+        with self._reading(TimeRange()) as cursor:
+            return _fetch(cursor, statement)
+
+    @cached_property
+    def _types(self) -> dict[str, str]:
+        """Name and DuckDB type of each stored column."""
+        with closing(self._database.cursor()) as cursor, _told_plainly():
+            source = self._source
+            if isinstance(source, ParquetFiles):
+                stored = _read_parquet(source.paths)
+            else:
+                schema = source.schema
+                cursor.register("stored", schema.empty_table())
+                stored = "stored"
+            rows = cursor.execute(f"DESCRIBE SELECT * FROM {stored}").fetchall()
+        return {row[0]: row[1] for row in rows}
+
+    @cached_property
+    def _catalogue(self) -> Catalogue:
+        promoted = {
+            name: name.removeprefix(PROMOTED_PREFIX)
+            for name, stored in self._types.items()
+            if name.startswith(PROMOTED_PREFIX) and stored == "VARCHAR"
+        }
+        columns = {
+            name: column_kind(name) if name in BY_NAME else _kind(stored)
+            for name, stored in self._types.items()
+            if name not in promoted
+        }
+        columns["requested_date"] = "date"
+        return Catalogue(columns, tuple(promoted.values()), lambda: self._stored_keys)
+
+    @cached_property
+    def _stored_keys(self) -> Mapping[str, tuple[str, ...]]:
+        """The stored spellings of each metadata key, the canonical one first."""
+        if "raw_metadata" not in self._types:
+            return {}
+        keys = self.sql(f"SELECT DISTINCT UNNEST(MAP_KEYS(raw_metadata)) AS key FROM {TABLE}")
+        found = defaultdict(list)
+        for key in sorted(keys["key"], key=lambda key: (key != canonical_name(key), key)):
+            found[lookup_name(key)].append(key)
+        return {name: tuple(spellings) for name, spellings in found.items()}
+
+    @cached_property
+    def _span(self) -> TimeRange:
+        source = self._source
+        if isinstance(source, (ParquetFiles, pa.Table)):
+            found = self.sql(f"SELECT MIN(requested_at) a, MAX(requested_at) b FROM {TABLE}")
+            first, last = found.row(0)
+            return TimeRange(first, last and last + timedelta(microseconds=1))
+        days = [file.requested_date for file in source.files]
+        if not days:
+            return TimeRange()
+        first, last = (datetime(d.year, d.month, d.day, tzinfo=UTC) for d in (min(days), max(days)))
+        return TimeRange(first, last + timedelta(days=1))
+
+    @contextmanager
+    def _reading(self, asked: TimeRange) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Give a connection in which `llm_requests` is what may lie in a time range."""
+        with closing(self._database.cursor()) as cursor, _told_plainly():
+            tables = self._tables(cursor, asked)
+            selects = [f"SELECT {self._as_ours(held)} FROM {table}" for table, held in tables]
+            view = " UNION ALL ".join(selects)
+            cursor.execute(f"CREATE TEMPORARY VIEW {TABLE} AS {view}")
+            yield cursor
+
+    def _tables(
+        self, cursor: duckdb.DuckDBPyConnection, asked: TimeRange
+    ) -> list[tuple[str, frozenset[str]]]:
+        """Return what to read, and which columns each part of it holds."""
+        source = self._source
+        if isinstance(source, pa.Table):
+            cursor.register("stored", source)
+            return [("stored", frozenset(self._types))]
+        if isinstance(source, ParquetFiles):
+            paths = source.paths
+        else:
+            last = None if asked.end is None else (asked.end - timedelta(microseconds=1)).date()
+            first = None if asked.start is None else asked.start.date()
+            paths = tuple(file.uri for file in source.files_between(first, last))
+            if not paths:
+                cursor.register("stored", source.schema.empty_table())
+                return [("stored", frozenset(self._types))]
+        if unknown := [path for path in paths if path not in self._columns_of]:
+            listed = (
+                f"SELECT file_name, LIST(name) FROM parquet_schema({_list(unknown)}) GROUP BY 1"
+            )
+            for path, names in cursor.execute(listed).fetchall():
+                self._columns_of[path] = frozenset(names) & self._types.keys()
+        alike = defaultdict(list)
+        for path in paths:
+            alike[self._columns_of[path]].append(path)
+        return [(_read_parquet(group), held) for held, group in alike.items()]
+
+    def _as_ours(self, held: frozenset[str]) -> str:
+        """Return the select list that gives each column its type in our own table.
+
+        A file older than a promoted key has no column for it, but has it in its metadata.
+        """
+        chosen = []
+        for name, stored in self._types.items():
+            if name in held:
+                value = _converted(name, stored)
+            elif name == "requested_date":
+                continue
+            elif name.startswith(PROMOTED_PREFIX) and "raw_metadata" in held:
+                key = name.removeprefix(PROMOTED_PREFIX)
+                value = f"COALESCE(raw_metadata[{_text(key)}], raw_metadata[{_text(key.lower())}])"
+            else:
+                value = f"CAST(NULL AS {stored})"
+            chosen.append(f"{value} AS {_quoted(name)}")
+        if "requested_date" not in held:
+            at = _converted("requested_at", self._types["requested_at"])
+            chosen.append(f"CAST(({at}) AT TIME ZONE 'UTC' AS DATE) AS requested_date")
+        return ", ".join(chosen)
+
+
+_PLAIN: dict[Kind, str] = {
+    "text": "VARCHAR",
+    "integer": "BIGINT",
+    "money": "DECIMAL(38, 10)",
+    "instant": "TIMESTAMP WITH TIME ZONE",
+    "date": "DATE",
+    "boolean": "BOOLEAN",
+}
+
+
+def _converted(name: str, stored: str) -> str:
+    """Return a stored column in the type of our own table of columns."""
+    column = _quoted(name)
+    if name == "raw_metadata":
+        if stored.startswith("MAP("):
+            return column
+        if stored.endswith("[]"):
+            return f"MAP_FROM_ENTRIES({column})"
+        return f"CAST(CAST({column} AS JSON) AS MAP(VARCHAR, VARCHAR))"
+    kind = column_kind(name) if name in BY_NAME else _kind(stored)
+    if kind == "money" and stored.startswith("DECIMAL(") and stored.endswith(",10)"):
+        return column
+    if name not in BY_NAME and kind != "text":
+        return column
+    wanted = _PLAIN.get(kind, stored)
+    if stored == wanted:
+        return column
+    if kind == "instant" and stored.startswith("TIMESTAMP"):
+        return f"CAST({column} AS TIMESTAMP) AT TIME ZONE 'UTC'"
+    return f"CAST({column} AS {wanted})"
+
+
+def _kind(stored: str) -> Kind:
+    """Return the kind of a column that is not ours, by its DuckDB type."""
+    head = stored.split("(")[0]
+    if stored.endswith("]") or head in ("STRUCT", "MAP", "UNION", "JSON"):
+        return "nested"
+    if head in ("VARCHAR", "UUID", "ENUM"):
+        return "text"
+    if head.startswith("TIMESTAMP"):
+        return "instant"
+    if head in ("FLOAT", "DOUBLE"):
+        return "float"
+    named: dict[str, Kind] = {"DECIMAL": "money", "DATE": "date", "BOOLEAN": "boolean"}
+    return named.get(head, "integer" if head.endswith("INT") or head == "INTEGER" else "nested")
+
+
+def _fetch(cursor: duckdb.DuckDBPyConnection, statement: str) -> pl.DataFrame:
+    found = cursor.sql(statement)
+    if found is None:
+        message = "the statement gives no rows; write a SELECT over llm_requests"
+        raise QueryError(message)
+    frame = pl.from_arrow(found.to_arrow_table())
+    return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
+
+
+@contextmanager
+def _told_plainly() -> Iterator[None]:
+    """Turn DuckDB's errors into ours."""
+    try:
+        yield
+    except duckdb.Error as error:
+        said = str(error).partition("\n")[0]
+        if isinstance(error, duckdb.OutOfRangeException) or "INT128" in said:
+            message = f"a sum leaves the range of its type: {said}"
+            raise ResultOverflowError(message) from error
+        if isinstance(error, (duckdb.IOException, duckdb.HTTPException)):
+            message = f"the files of the requests cannot be read: {said}"
+            raise LakeError(message) from error
+        raise QueryError(said) from error
+
+
+def _read_parquet(paths: Sequence[str]) -> str:
+    return f"read_parquet({_list(paths)}, union_by_name = true, hive_partitioning = false)"
+
+
+def _list(values: Sequence[str]) -> str:
+    return f"[{', '.join(map(_text, values))}]"
+
+
+def _text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

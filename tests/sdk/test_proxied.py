@@ -1,0 +1,61 @@
+"""The official SDKs through the proxy: they notice nothing, and every row is true."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from majordomo_analytics.cli.standins.truth import Call
+
+    Proxied = tuple[dict[str, Any], dict[str, Call], dict[str, dict[str, Any]]]
+
+
+def test_row_has_the_tokens_that_the_sdk_reports(call: str, proxied: Proxied) -> None:
+    """Whole counts, with every part that the SDK knows of."""
+    reported = {
+        name: count for name, count in asdict(proxied[0][call]).items() if count is not None
+    }
+    row = proxied[2][call]
+    assert {name: row[name] for name in reported} == reported
+    assert row["usage_status"] == "reported"
+
+
+def test_row_costs_what_the_standins_charged(call: str, proxied: Proxied) -> None:
+    row, truth = proxied[2][call], proxied[1][call]
+    assert row["total_cost"] == truth.cost
+    assert row["total_cost"] == row["input_cost"] + row["output_cost"] + row["tool_cost"]
+
+
+def test_sdk_reports_the_same_as_without_the_proxy(
+    call: str, proxied: Proxied, straight: tuple[dict[str, Any], dict[str, Call]]
+) -> None:
+    assert proxied[0][call] == straight[0][call]
+
+
+def test_row_has_the_metadata_under_canonical_names(call: str, proxied: Proxied) -> None:
+    """However the SDK spelled them; the request's own value instead of the default."""
+    assert proxied[2][call]["raw_metadata"] == {
+        "Feature": "sdk-tests",
+        "User-Tier": "enterprise",
+        "Request-Id": "r-1",
+        "Call": call,
+    }
+
+
+def test_no_majordomo_header_reaches_a_provider(call: str, proxied: Proxied) -> None:
+    assert proxied[1][call].majordomo_headers == {}
+
+
+def test_row_says_which_api_was_called_and_how(call: str, proxied: Proxied) -> None:
+    row, truth = proxied[2][call], proxied[1][call]
+    assert (row["model"], row["api_flavour"]) == (truth.model, truth.flavour)
+    assert (row["is_streamed"], row["status_code"]) == (truth.streamed, 200)
+    assert row["outcome"] == "completed"
+
+
+def test_no_credential_is_stored(proxied: Proxied) -> None:
+    """The SDKs' made-up keys are nowhere in a row, nor is the caller's API key."""
+    stored = repr(proxied[2])
+    assert "made-up" not in stored
+    assert "mdm_sk_" not in stored

@@ -1,0 +1,1 @@
+"""What tests share: a provider scripted to the byte, and a proxy that really runs."""

@@ -1,0 +1,144 @@
+"""A proxy that really runs: its own processes, its own port, its own data directory."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+import polars as pl
+
+MDM = [sys.executable, "-m", "majordomo_analytics"]
+
+
+def mdm(
+    *arguments: str, check: bool = True, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `mdm` to its end."""
+    return subprocess.run(
+        [*MDM, *arguments],
+        check=check,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env=clean_environment(**environment),
+    )
+
+
+def clean_environment(**environment: str) -> dict[str, str]:
+    """Return this process's environment without settings of a developer's own."""
+    kept = {n: v for n, v in os.environ.items() if not n.startswith("MAJORDOMO_")}
+    return {**kept, "NO_COLOR": "1", "COLUMNS": "120", **environment}
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@dataclass
+class RunningProxy:
+    """A supervisor with its workers and drain; its process group is its own."""
+
+    data: Path
+    port: int
+    key: str
+    process: subprocess.Popen[bytes]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def headers(self, **metadata: str) -> dict[str, str]:
+        """Return headers of a call: the API key, and metadata with `_` for `-`."""
+        named = {f"X-Majordomo-{n.replace('_', '-')}": v for n, v in metadata.items()}
+        return {"X-Majordomo-Key": self.key, "Authorization": "Bearer sk-upstream", **named}
+
+    def post(self, path: str = "/v1/chat/completions", **arguments: Any) -> httpx.Response:
+        arguments.setdefault("headers", self.headers())
+        arguments.setdefault("json", {"model": "gpt-4o-mini", "messages": []})
+        return httpx.post(self.url + path, timeout=60, **arguments)
+
+    def workers(self) -> list[int]:
+        """Return the process ids of the workers."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
+        return [
+            int(pid)
+            for pid in children.split()
+            if b"majordomo_proxy.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        ]
+
+    def kill(self) -> None:
+        """SIGKILL the supervisor, the workers and the drain at once."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait(10)
+
+    def stop(self) -> int:
+        """SIGTERM the supervisor and return its exit status."""
+        self.process.terminate()
+        return self.process.wait(90)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Drain, and return the lake's rows, oldest first."""
+        mdm("drain", "--data", str(self.data), "--once")
+        return lake_rows(self.data)
+
+
+def lake_rows(data: Path) -> list[dict[str, Any]]:
+    lake = pl.scan_delta(str(data / "lake" / "llm_requests"))
+    rows = lake.sort("requested_at", "id").collect().to_dicts()
+    for row in rows:
+        row["raw_metadata"] = dict(row["raw_metadata"].items())
+    return rows
+
+
+@contextmanager
+def running_proxy(
+    data: Path, *, arguments: tuple[str, ...] = (), prefix: tuple[str, ...] = (), **settings: str
+) -> Iterator[RunningProxy]:
+    """Run `mdm proxy` on `data`; settings become `MAJORDOMO_*` variables."""
+    issued = json.loads(mdm("keys", "create", "--name", "t", "--data", str(data), "--json").stdout)
+    port = free_port()
+    environment = {f"MAJORDOMO_{name.upper()}": value for name, value in settings.items()}
+    process = subprocess.Popen(
+        [*prefix, *MDM, "proxy", "--data", str(data), "--port", str(port), *arguments],
+        env=clean_environment(**environment),
+        start_new_session=True,
+    )
+    try:
+        wait_until_ready(port, process)
+        yield RunningProxy(data, port, issued["key"], process)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(60)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait(10)
+
+
+def wait_until_ready(port: int, process: subprocess.Popen[bytes]) -> None:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise RuntimeError(f"the proxy ended with status {process.returncode}")
+        try:
+            if httpx.get(f"http://127.0.0.1:{port}/readyz", timeout=2).status_code == 200:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.05)
+    raise RuntimeError("the proxy was not ready within 30 s")
