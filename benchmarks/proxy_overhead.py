@@ -113,7 +113,8 @@ def serve(role: str, listener_fd: int, upstream: str) -> None:
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, http="httptools", ws="none", lifespan="off"
     )
-    asyncio.run(uvicorn.Server(config).serve([socket.socket(fileno=listener_fd)]))
+    with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
+        runner.run(uvicorn.Server(config).serve([socket.socket(fileno=listener_fd)]))
 
 
 async def one_connection(port: int, request: bytes, times: int) -> None:

@@ -86,18 +86,10 @@ def elements(value: msgspec.Raw) -> list[msgspec.Raw]:
 def text_or_none(value: msgspec.Raw) -> str | None:
     """Return a member that is text, cut to a bound; None if it is empty or no text."""
     text = decode(_text_decoder, value)
-    if text is None:
-        data = bytes(value)
-        text = _broken_text(data) if data.startswith(b'"') else None
+    if text is None and (data := bytes(value)).startswith(b'"'):
+        # What is wrong with it can only be its UTF-8: the rest was checked as it was found.
+        text = str(json.loads(data.decode("utf-8", "replace"), strict=False))
     return text[:MAX_TEXT_CHARACTERS] if text else None
-
-
-def _broken_text(value: bytes) -> str | None:
-    try:
-        text = json.loads(value.decode("utf-8", "replace"), strict=False)
-    except ValueError:
-        return None
-    return text if isinstance(text, str) else None
 
 
 class Counts:

@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from majordomo_analytics.apikeys import IssuedKey
     from majordomo_analytics.cli.standins.comparison import Sums
     from majordomo_analytics.cli.standins.truth import Call
+    from majordomo_analytics.cli.traffic import Call as PlannedCall
     from majordomo_analytics.datadir import DataDirectory
 
 ERROR_SHARE = 0.02
 NOT_EQUAL = 1
 HEADINGS = ("Requests", "Errors", "Input", "Cached", "Output", "Spend, USD")
 UNTAGGED = "(untagged)"
+WIDER_THAN_THE_TABLE = 200
+"""A narrow terminal may wrap lines; it must not shorten numbers."""
 
 
 def demo(
@@ -90,8 +93,13 @@ def _make_traffic(
     from majordomo_analytics.cli.standins.process import running_standins
     from majordomo_analytics.cli.traffic import plan_calls, send_calls
 
-    planned = list(plan_calls(requests))
-    features = {call.name: call.feature or UNTAGGED for call in planned}
+    features: dict[str, str] = {}
+
+    def planned() -> Iterator[PlannedCall]:
+        for call in plan_calls(requests):
+            features[call.name] = call.feature or UNTAGGED
+            yield call
+
     with (
         running_standins(error_share=ERROR_SHARE) as standins,
         running_proxy(directory.root, standins.environment) as url,
@@ -99,7 +107,7 @@ def _make_traffic(
         say(f"Stand-ins for OpenAI, Anthropic and Gemini on {standins.url}, the proxy on {url}.")
         started = time.monotonic()
         with _bar(requests) as advance:
-            troubles = asyncio.run(send_calls(iter(planned), url, api_key.key, on_answer=advance))
+            troubles = asyncio.run(send_calls(planned(), url, api_key.key, on_answer=advance))
         seconds = time.monotonic() - started
         say(f"{requests:,} calls in {seconds:.1f} s, {requests / seconds:,.0f} a second.")
         answered = defaultdict(list)
@@ -135,20 +143,23 @@ def _show(said: Mapping[str, Sums], total: Sums, truth: Sums) -> None:
 
     from majordomo_analytics.cli.screen import out
 
-    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1), pad_edge=False)
-    table.add_column("Feature", no_wrap=True)
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0), show_edge=False)
+    table.add_column("Feature")
     for heading in HEADINGS:
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right")
     for feature, sums in said.items():
         table.add_row(feature, *_cells(sums))
     table.add_section()
-    table.add_row("in the lake", *_cells(total), style="bold")
-    table.add_row("by the stand-ins", *_cells(truth), style="bold")
-    out.print(table, markup=False)
+    table.add_row("the lake", *_cells(total), style="bold")
+    table.add_row("the stand-ins", *_cells(truth), style="bold")
+    out.line()
+    out.print(table, markup=False, width=WIDER_THAN_THE_TABLE, crop=False)
+    out.line()
 
 
 def _cells(sums: Sums) -> list[str]:
-    return [f"{sums[measure] or 0:,}" for measure in SUMS]
+    *counts, cost = (sums[measure] or 0 for measure in SUMS)
+    return [*(f"{count:,}" for count in counts), f"{cost:,.10f}"]
 
 
 def _say_what_next(data: Path, report: Path) -> None:

@@ -23,7 +23,7 @@ from majordomo_analytics.engines.base import Answer, shape_rows, shape_total
 from majordomo_analytics.engines.sql import DUCKDB, TABLE, compile_plan, compile_requests
 from majordomo_analytics.errors import LakeError, QueryError, ResultOverflowError, SourceError
 from majordomo_analytics.plan.fields import Catalogue, Kind, column_kind
-from majordomo_analytics.records.columns import BY_NAME, PROMOTED_PREFIX
+from majordomo_analytics.records.columns import BY_NAME, COLUMNS, PROMOTED_PREFIX
 from majordomo_analytics.records.metadata import canonical_name, lookup_name
 from majordomo_analytics.times import TimeRange
 
@@ -90,8 +90,6 @@ class DuckDBEngine:
     def metadata_keys(self, plan: Plan) -> pl.DataFrame:
         """Return the metadata keys among the plan's requests, most used first."""
         chosen = compile_requests(plan, DUCKDB, limit=None)
-        if "raw_metadata" not in self._types:
-            chosen = f"SELECT requested_at, MAP {{}} AS raw_metadata FROM {TABLE} LIMIT 0"
         statement = f"""
             WITH entries AS (
               SELECT requested_at, UNNEST(MAP_ENTRIES(raw_metadata)) AS entry FROM ({chosen})
@@ -151,8 +149,6 @@ class DuckDBEngine:
     @cached_property
     def _stored_keys(self) -> Mapping[str, tuple[str, ...]]:
         """The stored spellings of each metadata key, the canonical one first."""
-        if "raw_metadata" not in self._types:
-            return {}
         keys = self.sql(f"SELECT DISTINCT UNNEST(MAP_KEYS(raw_metadata)) AS key FROM {TABLE}")
         found = defaultdict(list)
         for key in sorted(keys["key"], key=lambda key: (key != canonical_name(key), key)):
@@ -204,7 +200,7 @@ class DuckDBEngine:
                 f"SELECT file_name, LIST(name) FROM parquet_schema({_list(unknown)}) GROUP BY 1"
             )
             for path, names in cursor.execute(listed).fetchall():
-                self._columns_of[path] = frozenset(names) & self._types.keys()
+                self._columns_of[path] = frozenset(name for name in names if name in self._types)
         alike = defaultdict(list)
         for path in paths:
             alike[self._columns_of[path]].append(path)
@@ -213,7 +209,8 @@ class DuckDBEngine:
     def _as_ours(self, held: frozenset[str]) -> str:
         """Return the select list that gives each column its type in our own table.
 
-        A file older than a promoted key has no column for it, but has it in its metadata.
+        A file older than a promoted key has no column for it, but has it in its metadata;
+        a column that the source lacks altogether is null.
         """
         chosen = []
         for name, stored in self._types.items():
@@ -230,6 +227,12 @@ class DuckDBEngine:
         if "requested_date" not in held:
             at = _converted("requested_at", self._types["requested_at"])
             chosen.append(f"CAST(({at}) AT TIME ZONE 'UTC' AS DATE) AS requested_date")
+        lacking = (column for column in COLUMNS if column.name not in self._types)
+        chosen += [
+            f"CAST(NULL AS {_STORED[column.type]}) AS {column.name}"
+            for column in lacking
+            if column.name != "requested_date"
+        ]
         return ", ".join(chosen)
 
 
@@ -240,6 +243,13 @@ _PLAIN: dict[Kind, str] = {
     "instant": "TIMESTAMP WITH TIME ZONE",
     "date": "DATE",
     "boolean": "BOOLEAN",
+}
+
+
+_STORED: dict[str, str] = {
+    **{str(kind): plain for kind, plain in _PLAIN.items()},
+    "text_list": "VARCHAR[]",
+    "text_map": "MAP(VARCHAR, VARCHAR)",
 }
 
 

@@ -98,6 +98,7 @@ class _Compiler:
     dialect: Dialect
     _picked: dict[str, exp.Expr] = field(default_factory=dict)
     _aliases: dict[tuple[Field, bool], str] = field(default_factory=dict)
+    _from: str | None = None
 
     def statement(self) -> exp.Select:
         plan = self.plan
@@ -105,12 +106,13 @@ class _Compiler:
             self._picked[plan.grain] = self._bucket()
         dimensions = [self._input(dimension, label=True) for dimension in plan.dimensions]
         cut = plan.limit is not None and bool(dimensions)
+        self._from = PICKED if cut else None
         groups: list[exp.Expr] = [] if plan.grain is None else [column(plan.grain)]
         named: list[exp.Expr] = list(groups)
         for dimension, alias in zip(plan.dimensions, dimensions, strict=True):
             shown = self._shown(dimension, alias) if cut else column(alias)
             groups.append(shown)
-            named.append(exp.alias_(shown, alias, quoted=True))
+            named.append(exp.alias_(shown, alias, quoted=True) if cut else shown)
         if cut and plan.other and any(d.kind != "text" for d in plan.dimensions):
             rest = exp.Is(this=column(KEPT, "ranked"), expression=exp.null())
             groups.append(rest)
@@ -198,6 +200,10 @@ class _Compiler:
             self._picked[alias] = value
         return self._aliases[known, label]
 
+    def _picked_column(self, known: Field) -> exp.Expr:
+        """Return a field among the picked rows; said in full beside the ranking."""
+        return column(self._input(known), self._from)
+
     def _stored(self, known: Field) -> exp.Expr:
         if known.spellings is None:
             return column(known.name)
@@ -225,7 +231,7 @@ class _Compiler:
 
     def _aggregate(self, aggregate: Aggregate) -> exp.Expr:
         known = [self.plan.fields[name] for name in aggregate.of]
-        inputs: list[exp.Expr] = [column(self._input(one)) for one in known]
+        inputs: list[exp.Expr] = [self._picked_column(one) for one in known]
         made: exp.Expr
         match aggregate.how:
             case "count":
@@ -236,7 +242,7 @@ class _Compiler:
                 made = self.dialect.quantile(inputs[0], aggregate.level or 0.0)
             case "sum":
                 made = exp.Sum(this=reduce(_known_sum, inputs))
-        condition = self._condition(aggregate.where, lambda one: column(self._input(one)))
+        condition = self._condition(aggregate.where, self._picked_column)
         if condition is not None:
             made = exp.Filter(this=made, expression=exp.Where(this=condition))
         if aggregate.how == "sum" and (kind := _SUMS.get(known[0].kind)) is not None:
@@ -253,13 +259,11 @@ class _Compiler:
             started = exp.TimestampTrunc(this=local, unit=exp.var(plan.grain))
             return started if ahead is None else exp.Sub(this=started, expression=ahead.copy())
         day: exp.Expr = exp.cast(local, "date")
-        begun = [
-            exp.Case(ifs=[exp.If(this=_since(offset), true=_literal(offset.not_before))])
-            for offset in plan.offsets
-            if offset.not_before is not None
-        ]
-        if begun:
-            day = exp.Greatest(this=day, expressions=begun)
+        for offset in plan.offsets:
+            if offset.not_before is not None:
+                begun = _literal(offset.not_before)
+                again = exp.and_(_since(offset), exp.LT(this=day.copy(), expression=begun))
+                day = exp.Case(ifs=[exp.If(this=again, true=begun.copy())], default=day)
         if plan.grain == "day":
             return day
         return exp.cast(exp.TimestampTrunc(this=day, unit=exp.var(str(plan.grain))), "date")

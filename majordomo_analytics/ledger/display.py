@@ -98,7 +98,7 @@ def writer(unit: str, cells: Sequence[Cell]) -> Callable[[Cell], str]:
     def write(cell: Cell) -> str:
         if not isinstance(cell, (int, float, Decimal)):
             return MISSING if cell is None else str(cell)
-        if 0 < abs(cell) < least / 2:
+        if 0 < abs(float(cell)) < least / 2:
             return f"<{sign}{least:.{digits}f}"
         return f"{sign}{cell:,.{digits}f}"
 

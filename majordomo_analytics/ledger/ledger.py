@@ -58,7 +58,8 @@ class Ledger:
     >>> times = ["2026-10-05T09:00Z", "2026-10-05T22:30Z", "2026-10-06T09:00Z"]
     >>> costs = ["0.0125", "0.50", "0.25"]
     >>> teams = ["legal", "sales", None]
-    >>> ledger = ma.open(pl.DataFrame({"requested_at": times, "total_cost": costs, "Team": teams}))
+    >>> rows = {"requested_at": times, "total_cost": costs, "Team": teams}
+    >>> ledger = ma.open(pl.DataFrame(rows))
     >>> ledger
     Ledger of a frame: 3 requests, $0.7625, 2026-10-05 to 2026-10-06 UTC
     >>> ledger.query(dimensions="Team")
@@ -194,9 +195,7 @@ class Ledger:
         FilterError
             If a condition cannot be read.
         """
-        named: dict[Name, object] = {}
-        named |= conditions
-        more = both(read_filters(filters), read_filters(named))
+        more = both(read_filters(filters), read_filters(conditions))
         question = replace(self.question, filters=both(self.question.filters, more))
         return replace(self, question=question)
 

@@ -102,26 +102,17 @@ class QueryResult:
         )
         return plot_rows(self._answer.rows, shape, kind)
 
-    def __len__(self) -> int:
-        return self._answer.rows.height
+    def shown(self, most_rows: int | None = MOST_ROWS) -> Shown:
+        """Return the result as a table of text, as it is printed.
 
-    def __iter__(self) -> Iterator[dict[str, object]]:
-        """Yield each row as a dict of column name and value."""
-        return self._answer.rows.iter_rows(named=True)
-
-    def __repr__(self) -> str:
-        return as_text(self._shown())
-
-    def _repr_html_(self) -> str:
-        return as_html(self._shown())
-
-    def _range(self) -> str:
-        return self.plan.time_range.label(self.plan.zone)
-
-    def _shown(self) -> Shown:
+        Parameters
+        ----------
+        most_rows
+            How many rows at most, None for all; how many are left out is noted.
+        """
         plan, rows = self.plan, self._answer.rows
         units = {measure.name: measure.unit for measure in plan.measures}
-        head = rows.head(MOST_ROWS)
+        head = rows if most_rows is None else rows.head(most_rows)
         return show(
             [
                 (name, units.get(name, ""), head[name].to_list(), self._answer.total.get(name))
@@ -131,3 +122,19 @@ class QueryResult:
             hidden=rows.height - head.height,
             notes=[self._range()],
         )
+
+    def __len__(self) -> int:
+        return self._answer.rows.height
+
+    def __iter__(self) -> Iterator[dict[str, object]]:
+        """Yield each row as a dict of column name and value."""
+        return self._answer.rows.iter_rows(named=True)
+
+    def __repr__(self) -> str:
+        return as_text(self.shown())
+
+    def _repr_html_(self) -> str:
+        return as_html(self.shown())
+
+    def _range(self) -> str:
+        return self.plan.time_range.label(self.plan.zone)

@@ -117,10 +117,9 @@ class Catalogue:
             message = f"{name!r} is no name of a column or metadata key"
             raise QueryError(message)
         if found is None:
-            known = set(self.keys())
-            if isinstance(name, str):
-                known |= self.columns.keys()
-            raise UnknownNameError(what, str(name), known)
+            if isinstance(name, MetadataName):
+                raise UnknownNameError(kind="metadata key", name=name.key, known=self.keys())
+            raise UnknownNameError(what, name, (*self.columns, *self.keys()))
         return found
 
     def dimension(self, name: Name) -> Field:

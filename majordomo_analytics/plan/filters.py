@@ -74,7 +74,9 @@ class Some:
 
 
 Filter: TypeAlias = OneOf | Compared | Like | Not | All | Some
-FilterLike: TypeAlias = Filter | Mapping[Name, object] | None
+FilterLike: TypeAlias = (
+    Filter | Mapping[str, object] | Mapping[MetadataName, object] | Mapping[Name, object] | None
+)
 
 EVERYTHING = All(())
 OPERATORS = ("=", "==", "!=", "<", "<=", ">", ">=", "in", "not in", "contains", "starts with")

@@ -156,15 +156,21 @@ class Passage:
         relayed.append((LOG_ID, exchange.id.encode("ascii")))
         start = {"type": "http.response.start", "status": response.status, "headers": relayed}
         remaining = _content_length(answer_headers.get("Content-Length"))
+        content = response.content
         last = b""
         if exchange.method == "HEAD" or response.status in BODYLESS_STATUS or remaining == 0:
             # These headers complete the message, so they are what waits for the row.
             await self._write_row("completed")
             await send(start)
+        elif content.is_eof():
+            # All of it is here already, so the headers need not leave before the body.
+            last = await content.read()
+            exchange.feed(last)
+            await self._write_row("completed")
+            await send(start)
         else:
             await send(start)
             self._started = True
-            content = response.content
             while chunk := await content.readany():
                 exchange.feed(chunk)
                 if remaining is not None:
@@ -188,9 +194,14 @@ class Passage:
             shared.metrics.lost_rows.inc()
             return
         shared.metrics.count_row(record)
-        _, late = await asyncio.wait((durable,), timeout=shared.settings.spool_wait_s)
-        if late:
-            shared.metrics.late_rows.inc()
+        patience = asyncio.get_running_loop().call_later(
+            shared.settings.spool_wait_s, _resolve, durable
+        )
+        try:
+            if not await durable:
+                shared.metrics.late_rows.inc()
+        finally:
+            patience.cancel()
 
     async def _fail_by(self, error: Exception) -> None:
         if self._too_large:
@@ -266,6 +277,11 @@ def body_part(message: Message) -> tuple[bytes, bool]:
     if message["type"] == "http.disconnect":
         raise CallerLeftError
     return message.get("body", b""), message.get("more_body", False)
+
+
+def _resolve(durable: asyncio.Future[bool]) -> None:
+    if not durable.done():
+        durable.set_result(False)
 
 
 def _content_length(value: str | None) -> int | None:

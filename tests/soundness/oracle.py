@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -29,6 +28,12 @@ def value_of(row: Row, name: str) -> Any:
         if key.lower().replace("_", "-") == name.lower().replace("_", "-"):
             return value
     return None
+
+
+def as_text(value: Any) -> str:
+    if value is None:
+        return "(untagged)"
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def known(rows: Iterable[Row], *columns: str) -> list[Any]:
@@ -221,5 +226,5 @@ def answer(rows: Iterable[Row], asked: Question) -> tuple[list[Row], Row]:
     for name, text in zip(asked.dimensions, texts, strict=True):
         if not text and any(row[name] in (None, "(other)") for row in shown):
             for row in shown:
-                row[name] = "(untagged)" if row[name] is None else str(row[name])
+                row[name] = as_text(row[name])
     return shown, {m: MEASURES[m](found) for m in asked.measures}

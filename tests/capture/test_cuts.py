@@ -1,0 +1,96 @@
+"""However the bytes of an answer are cut on their way, they say the same."""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Callable
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from majordomo_analytics.capture import streams
+from tests.capture.bodies import CASES, Case, known, read
+
+ENCODINGS: dict[str, Callable[[bytes], bytes]] = {
+    "plain": lambda body: body,
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "two gzip members": lambda body: gzip.compress(body[:99]) + gzip.compress(body[99:]),
+}
+each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+
+
+@each_case
+def test_counts_are_those_in_the_body(case: Case) -> None:
+    """The reader finds the counts that a person reads in the answer, and no others."""
+    captured = read(case.flavour, case.body)
+    assert known(captured) == case.counts
+    assert captured.usage.status == "reported"
+    assert captured.usage.source == ("stream_final" if case.is_streamed else "body")
+    assert captured.model == case.model
+    assert captured.response_id == case.response_id
+    assert captured.is_streamed == case.is_streamed
+    assert captured.error_message is None
+    assert captured.flags == captured.usage.flags == ()
+
+
+@each_case
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_one_cut_anywhere_changes_nothing(case: Case, encoding: str) -> None:
+    """Two chunks say the same as one, wherever the cut is, compressed or not."""
+    whole = read(case.flavour, case.body)
+    body = ENCODINGS[encoding](case.body)
+    header = encoding if encoding == "deflate" else None
+    for cut in range(len(body) + 1):
+        parts = read(case.flavour, body[:cut], body[cut:], content_encoding=header)
+        assert parts == whole, f"cut at {cut}"
+
+
+@each_case
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_single_bytes_say_the_same(case: Case, encoding: str) -> None:
+    """An answer that comes byte by byte says what it says in one piece."""
+    body = ENCODINGS[encoding](case.body)
+    header = encoding if encoding == "deflate" else None
+    single = [bytes((byte,)) for byte in body]
+    assert read(case.flavour, *single, content_encoding=header) == read(case.flavour, case.body)
+
+
+@given(case=st.sampled_from(CASES), data=st.data())
+def test_random_cuts_change_nothing(case: Case, data: st.DataObject) -> None:
+    """Many chunks of any size, empty ones among them, say the same as one."""
+    cuts = data.draw(st.lists(st.integers(0, len(case.body)), max_size=40).map(sorted))
+    edges = [0, *cuts, len(case.body)]
+    chunks = [case.body[a:b] for a, b in pairwise(edges)]
+    assert read(case.flavour, *chunks) == read(case.flavour, case.body)
+
+
+@each_case
+def test_scanned_documents_say_the_same(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A document too large to hold is read as a small one is, wherever it is cut."""
+    whole = read(case.flavour, case.body)
+    for held in (8, 40, 333):
+        monkeypatch.setattr(streams, "MAX_HELD_BYTES", held)
+        assert read(case.flavour, *(bytes((byte,)) for byte in case.body)) == whole
+        for cut in range(0, len(case.body), 7):
+            assert read(case.flavour, case.body[:cut], case.body[cut:]) == whole
+
+
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if case.name != "gemini lines"], ids=lambda case: case.name
+)
+def test_truncated_answers_never_report_more(case: Case) -> None:
+    """An answer cut anywhere keeps what came: never more than the whole answer says."""
+    whole = read(case.flavour, case.body)
+    for end in range(len(case.body)):
+        cut = read(case.flavour, case.body[:end], complete=False)
+        if cut.usage.status == "reported":
+            assert known(cut) == known(whole)
+        elif not case.is_streamed:
+            assert cut.usage.status == "missing"
+        for name, count in known(cut).items():
+            most = case.counts[name]
+            assert not isinstance(count, int) or (isinstance(most, int) and count <= most)
