@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shlex
 import time
 from collections import defaultdict
@@ -13,6 +14,7 @@ import typer
 
 from majordomo_analytics.cli.options import DEFAULT_DATA, DataOption
 from majordomo_analytics.cli.standins.comparison import SUMS, differences, sums_of
+from majordomo_analytics.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -55,6 +57,9 @@ def demo(
     from majordomo_analytics.report import write_report
 
     require_proxy_extra("`mdm demo`")
+    if not report.parent.is_dir():
+        message = f"there is no folder {str(report.parent)!r} to write the report into"
+        raise SettingsError(message)
     directory = DataDirectory.create(data)
     api_key = ApiKeyStore(directory.api_keys).create("demo")
     with sigterm_raises():
@@ -172,7 +177,7 @@ def _say_what_next(data: Path, report: Path) -> None:
         f"\n"
         f"    import majordomo_analytics as ma\n"
         f"\n"
-        f'    ledger = ma.open("{data}")\n'
+        f"    ledger = ma.open({json.dumps(str(data.resolve()))})\n"
         f'    ledger.query(dimensions=["Team", "model"], limit=10).plot()\n'
         f"\n"
         f"or in a shell:\n"

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import plotly.graph_objects as go
 
 HEIGHT_OF_LINES = 340
+ROOM_FOR_NUMBERS = 56
 MOST_CHARACTERS = 32
 
 _DRAW = """
@@ -68,7 +69,7 @@ def figure_html(figure: go.Figure, *, name: str, says: str) -> str:
     placed.update_layout(
         title=None,
         height=_height(placed),
-        margin={"t": 8, "l": 8},
+        margin={"t": 8, "l": 8, "r": ROOM_FOR_NUMBERS},
         legend={"orientation": "h", "x": 0, "y": -0.16, "yanchor": "top", "title": None},
         paper_bgcolor=clear,
         plot_bgcolor=clear,

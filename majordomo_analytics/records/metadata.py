@@ -85,12 +85,12 @@ def read_metadata(headers: Iterable[tuple[bytes, bytes]]) -> RequestMetadata:
     for raw_name, raw_value in headers:
         if not raw_name.startswith(PREFIX) or raw_name in RESERVED:
             continue
-        # Cut before it is made canonical: that function caches every name it is given.
+        # Cut before it is made canonical: names that were seen are kept in a cache.
         sent_name = raw_name[len(PREFIX) :]
         if len(sent_name) > MAX_NAME_CHARACTERS:
             sent_name = sent_name[:MAX_NAME_CHARACTERS]
             found.append(flags.METADATA_CUT)
-        name = canonical_name(clean_text(sent_name.decode("latin-1")))[:MAX_NAME_CHARACTERS]
+        name = _stored_name(sent_name)
         if not name:
             continue
         if name in values:
@@ -99,21 +99,30 @@ def read_metadata(headers: Iterable[tuple[bytes, bytes]]) -> RequestMetadata:
         if len(values) >= MAX_KEYS_PER_REQUEST:
             found.append(flags.METADATA_DROPPED)
             continue
-        try:
-            value = raw_value.decode("utf-8")
-        except UnicodeDecodeError:
-            value = raw_value.decode("latin-1")
-            found.append(flags.METADATA_NOT_UTF8)
-        if (cleaned := clean_text(value)) != value:
-            value = cleaned
-            found.append(flags.TEXT_CLEANED)
-        if len(value) > MAX_VALUE_CHARACTERS:
-            value = value[:MAX_VALUE_CHARACTERS]
-            found.append(flags.METADATA_CUT)
-        values[name] = value
+        values[name] = _read_value(raw_value, found)
     if not values and not found:
         return NO_METADATA
     return RequestMetadata(values, tuple(dict.fromkeys(found)))
+
+
+@lru_cache(maxsize=4096)
+def _stored_name(sent_name: bytes) -> str:
+    return canonical_name(clean_text(sent_name.decode("latin-1")))[:MAX_NAME_CHARACTERS]
+
+
+def _read_value(raw_value: bytes, found: list[str]) -> str:
+    try:
+        value = raw_value.decode("utf-8")
+    except UnicodeDecodeError:
+        value = raw_value.decode("latin-1")
+        found.append(flags.METADATA_NOT_UTF8)
+    if (cleaned := clean_text(value)) != value:
+        value = cleaned
+        found.append(flags.TEXT_CLEANED)
+    if len(value) > MAX_VALUE_CHARACTERS:
+        value = value[:MAX_VALUE_CHARACTERS]
+        found.append(flags.METADATA_CUT)
+    return value
 
 
 class KeyNameQuota:

@@ -63,7 +63,8 @@ class SpoolWriter:
         self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._trouble: str | None = None
-        self._unwritten = 0
+        self._handed_over = 0  # counted by the event loop's thread only
+        self._written = 0  # counted by the writer's thread only
         self._suspect = False
         self._open_file()
         self._thread = threading.Thread(target=self._run, name="spool-writer", daemon=True)
@@ -77,7 +78,7 @@ class SpoolWriter:
     @property
     def unwritten(self) -> int:
         """How many rows are held in memory only."""
-        return self._unwritten
+        return self._handed_over - self._written
 
     @property
     def uuid(self) -> str:
@@ -93,7 +94,7 @@ class SpoolWriter:
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         future = self._loop.create_future()
-        self._unwritten += 1
+        self._handed_over += 1
         self._waiting.put((request_id, record, future))
         return future
 
@@ -107,8 +108,8 @@ class SpoolWriter:
         """
         self._waiting.put(None)
         self._thread.join(timeout_s)
-        if self._unwritten:
-            message = f"{self._unwritten} rows could not be written to the spool: {self._trouble}"
+        if self.unwritten:
+            message = f"{self.unwritten} rows could not be written to the spool: {self._trouble}"
             raise SpoolError(message)
 
     # From here on: the writer's thread.
@@ -186,16 +187,9 @@ class SpoolWriter:
 
     def _wake(self, batch: Iterable[_Waiting]) -> None:
         futures = [future for _, _, future in batch]
+        self._written += len(futures)
         if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon_threadsafe(self._settle, futures)
-        else:
-            self._unwritten -= len(futures)
-
-    def _settle(self, futures: list[asyncio.Future[bool]]) -> None:
-        self._unwritten -= len(futures)
-        for future in futures:
-            if not future.done():
-                future.set_result(True)
+            self._loop.call_soon_threadsafe(_settle, futures)
 
     def _report(self, sentence: str) -> None:
         self._trouble = sentence
@@ -242,6 +236,12 @@ class SpoolWriter:
         except sqlite3.Error as error:
             self._on_trouble(f"the spool did not close cleanly: {error}")
         self._lock.release()
+
+
+def _settle(futures: Iterable[asyncio.Future[bool]]) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_result(True)
 
 
 def _create_database(path: Path, spool_uuid: str) -> sqlite3.Connection:

@@ -5,6 +5,7 @@ A name only ever maps to a configured address: nothing in a request names a host
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 
@@ -18,58 +19,41 @@ class Provider:
         Its name in headers, settings and rows.
     base_url
         Where it lives when nothing else is configured.
-    versioned_paths
-        Paths that SDKs send without the `/v1` the provider wants, when their base address
-        is the proxy's root.
+    wants_v1
+        Whether its paths begin with `/v1`, which SDKs leave out when their base address is
+        the proxy's root.
     """
 
     name: str
     base_url: str
-    versioned_paths: tuple[str, ...] = ()
+    wants_v1: bool = False
 
 
-OPENAI_PATHS = (
-    "/chat/completions",
-    "/completions",
-    "/embeddings",
-    "/responses",
-    "/images/",
-    "/audio/",
+_OPENAI_PATH = re.compile(
+    r"/(chat/completions|completions|embeddings|responses)(/|$)|/(images|audio)/"
 )
 
 PROVIDERS: dict[str, Provider] = {
     provider.name: provider
     for provider in (
-        Provider("openai", "https://api.openai.com", OPENAI_PATHS),
+        Provider("openai", "https://api.openai.com", wants_v1=True),
         Provider("anthropic", "https://api.anthropic.com"),
         Provider("gemini", "https://generativelanguage.googleapis.com"),
     )
 }
 
-_GEMINI_MARKS = ("generateContent", "streamGenerateContent", "/v1beta/models")
+_GEMINI_PATH = re.compile("generateContent|streamGenerateContent|/v1beta/models")
 
 
 def infer_provider(path: str) -> str | None:
     """Return the provider whose API has this path, or None if it fits none."""
-    bare = path.removeprefix("/v1")
-    if _is_openai(bare):
+    if _OPENAI_PATH.match(path.removeprefix("/v1")):
         return "openai"
     if path == "/v1/messages" or path.startswith("/v1/messages/"):
         return "anthropic"
-    if any(mark in path for mark in _GEMINI_MARKS):
+    if _GEMINI_PATH.search(path):
         return "gemini"
     return None
-
-
-def _is_openai(bare: str) -> bool:
-    return any(
-        bare.startswith(known) if known.endswith("/") else _is_or_below(bare, known)
-        for known in OPENAI_PATHS
-    )
-
-
-def _is_or_below(path: str, known: str) -> bool:
-    return path == known or path.startswith(f"{known}/")
 
 
 def upstream_path(provider: Provider, base_url_path: str, path: str) -> str:
@@ -78,7 +62,7 @@ def upstream_path(provider: Provider, base_url_path: str, path: str) -> str:
     Adds the `/v1` that an SDK left out, and does not repeat one that the configured base
     address ends with already.
     """
-    if provider.versioned_paths and _is_openai(path):
+    if provider.wants_v1 and _OPENAI_PATH.match(path):
         path = f"/v1{path}"
     if base_url_path.endswith("/v1") and path.startswith("/v1/"):
         path = path.removeprefix("/v1")

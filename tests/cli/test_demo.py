@@ -23,6 +23,7 @@ from majordomo_analytics.cli.standins.prices import Tokens
 from majordomo_analytics.cli.standins.process import RunningStandIns
 from majordomo_analytics.cli.standins.truth import Call
 from majordomo_analytics.cli.traffic import FEATURES, plan_calls
+from majordomo_analytics.errors import SettingsError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,6 +118,12 @@ def test_a_wrong_sum_is_status_1_and_a_sentence(
     assert "total_cost is" in said
     assert "do not agree" in said
     assert not report.exists()
+
+
+def test_report_without_a_folder_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="no folder"):
+        demo(tmp_path / "data", requests=20, report=tmp_path / "none" / "report.html")
+    assert not (tmp_path / "data").exists()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

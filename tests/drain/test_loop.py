@@ -1,0 +1,205 @@
+"""From spool to lake: every row once, whatever happened in between."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from majordomo_analytics.datadir import DataDirectory
+from majordomo_analytics.drain import loop
+from majordomo_analytics.drain.loop import DrainReport, drain_once
+from majordomo_analytics.errors import LakeError
+from majordomo_analytics.records.request import RequestRecord, encode_record
+from majordomo_analytics.records.usage import Usage
+from majordomo_analytics.spool.files import drain_lock, spool_files
+from majordomo_analytics.spool.writer import SpoolWriter
+from tests.support.proxy import lake_rows, mdm
+from tests.support.records import a_record
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> DataDirectory:
+    return DataDirectory.create(tmp_path / "data")
+
+
+def spool(data: DataDirectory, *records: RequestRecord, close: bool = True) -> SpoolWriter:
+    async def run() -> SpoolWriter:
+        writer = SpoolWriter(data.spool)
+        for record in records:
+            await writer.append(record.id, encode_record(record))
+        return writer
+
+    writer = asyncio.run(run())
+    if close:
+        writer.close()
+    return writer
+
+
+def test_rows_reach_the_lake_with_their_cost_and_the_spool_goes(data: DataDirectory) -> None:
+    """gpt-4o-mini: 1,000 input tokens at 0.15 and 100 output at 0.60 a million."""
+    record = a_record(metadata={"Feature": "search", "Ticket": "T-1"}, attempt=1)
+    spool(data, record)
+
+    assert drain_once(data) == DrainReport(rows=1, spools_removed=1)
+
+    (row,) = lake_rows(data.root)
+    assert row["id"] == record.id
+    assert row["total_cost"] == Decimal("0.00015") + Decimal("0.00006")
+    assert row["requested_date"] == record.requested_at.date()
+    assert row["raw_metadata"] == {"Feature": "search", "Ticket": "T-1"}
+    assert (row["indexed_Feature"], row["indexed_Team"]) == ("search", None)
+    assert row["price_version"].startswith("genai-prices ")
+    assert spool_files(data.spool) == []
+
+
+def test_a_living_spool_is_drained_and_stays(data: DataDirectory) -> None:
+    """Its worker goes on writing; what was drained is not drained again."""
+    writer = spool(data, a_record(), a_record(), close=False)
+    assert drain_once(data) == DrainReport(rows=2)
+    assert drain_once(data) == DrainReport()
+
+    async def one_more() -> None:
+        writer._loop = None
+        record = a_record()
+        await writer.append(record.id, encode_record(record))
+
+    asyncio.run(one_more())
+    assert drain_once(data) == DrainReport(rows=1)
+    writer.close()
+    assert drain_once(data) == DrainReport(spools_removed=1)
+    assert len({row["id"] for row in lake_rows(data.root)}) == 3
+
+
+def test_a_commit_whose_confirmation_was_lost_is_not_made_twice(
+    data: DataDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The position is read back from the lake, not remembered."""
+    spool(data, *[a_record() for _ in range(5)])
+    append_once = loop.append_once
+
+    def append_and_lose(*arguments: Any, **named: Any) -> bool:
+        append_once(*arguments, **named)
+        raise LakeError("the connection broke")
+
+    monkeypatch.setattr(loop, "append_once", append_and_lose)
+    assert drain_once(data).troubles == ("the connection broke",)
+    monkeypatch.undo()
+
+    assert drain_once(data) == DrainReport(spools_removed=1)
+    assert len(lake_rows(data.root)) == 5
+
+
+def test_batches_follow_each_other_until_the_spool_is_empty(
+    data: DataDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "ROWS_PER_COMMIT", 3)
+    spool(data, *[a_record() for _ in range(10)])
+    seen: list[int] = []
+
+    assert drain_once(data, on_rows=seen.append).rows == 10
+    assert seen == [3, 3, 3, 1]
+    assert len(lake_rows(data.root)) == 10
+
+
+def test_a_row_that_two_spools_hold_is_counted_once(data: DataDirectory) -> None:
+    """A commit that failed may have reached the disk: its rows were written again."""
+    twice, once = a_record(), a_record()
+    spool(data, twice)
+    drain_once(data)
+
+    async def rewrite() -> None:
+        writer = SpoolWriter(data.spool)
+        writer._suspect = True
+        await writer.append(twice.id, encode_record(twice))
+        writer._suspect = True
+        await writer.append(once.id, encode_record(once))
+        writer.close()
+
+    asyncio.run(rewrite())
+
+    assert drain_once(data).rows == 1
+    assert sorted(row["id"] for row in lake_rows(data.root)) == sorted([twice.id, once.id])
+
+
+def test_a_damaged_spool_does_not_hold_up_the_others(data: DataDirectory) -> None:
+    """Nothing of it is removed, and the exit status says that something is left."""
+    (data.spool / "aaaa.sqlite").write_bytes(b"this is no database" * 100)
+    spool(data, a_record())
+
+    ended = mdm("drain", "--data", str(data.root), "--once", check=False)
+
+    assert ended.returncode == 3
+    assert "aaaa.sqlite" in ended.stderr
+    assert len(lake_rows(data.root)) == 1
+    assert (data.spool / "aaaa.sqlite").exists()
+
+
+def test_a_record_of_a_newer_version_stays_in_the_spool(data: DataDirectory) -> None:
+    spool(data, a_record(version=99))
+    report = drain_once(data)
+
+    assert report.rows == 0
+    assert "version 99" in report.troubles[0]
+    assert "upgrade" in report.troubles[0]
+    assert len(spool_files(data.spool)) == 1
+
+
+def test_draining_nothing_makes_an_empty_lake(data: DataDirectory) -> None:
+    assert mdm("drain", "--data", str(data.root), "--once").returncode == 0
+    assert lake_rows(data.root) == []
+
+
+def test_a_drain_waits_for_another_one(
+    data: DataDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loop, "LOCK_WAIT_S", 0.1)
+    lock = drain_lock(data.spool)
+    assert lock.acquire()
+    with pytest.raises(OSError, match="another drain is at work"):
+        drain_once(data)
+    lock.release()
+    assert drain_once(data) == DrainReport()
+
+
+@pytest.mark.parametrize(
+    ("usage", "model", "status"),
+    [
+        (Usage(), "gpt-4o-mini", "no_usage"),
+        (Usage(input_tokens=5, status="partial"), "gpt-4o-mini", "no_usage"),
+        (Usage(input_tokens=5, output_tokens=5, status="reported"), "nobody-knows-me", "unpriced"),
+        (
+            Usage(input_tokens=5, cached_tokens=9, output_tokens=5, status="reported"),
+            "gpt-4o-mini",
+            "error",
+        ),
+    ],
+)
+def test_a_cost_that_is_not_known_is_null_with_a_reason(
+    data: DataDirectory, usage: Usage, model: str, status: str
+) -> None:
+    """And the tokens stay as they were reported."""
+    spool(data, a_record(usage=usage, model=model))
+    drain_once(data)
+
+    (row,) = lake_rows(data.root)
+    assert row["cost_status"] == status
+    costs = ("input_cost", "output_cost", "tool_cost", "total_cost", "price_version")
+    assert [row[name] for name in costs] == [None] * 5
+    assert row["input_tokens"] == usage.input_tokens
+
+
+def test_days_are_days_of_utc(data: DataDirectory) -> None:
+    late = datetime(2026, 11, 20, 23, 59, 59, 999999, tzinfo=UTC)
+    early = datetime(2026, 11, 21, tzinfo=UTC)
+    spool(data, a_record(requested_at=late), a_record(requested_at=early))
+    drain_once(data)
+
+    assert [str(row["requested_date"]) for row in lake_rows(data.root)] == [
+        "2026-11-20",
+        "2026-11-21",
+    ]

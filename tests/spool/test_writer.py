@@ -1,0 +1,227 @@
+"""What the spool says is durable is on the disk, in order, once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sqlite3
+import stat
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from majordomo_analytics.spool.files import SpoolFile, spool_files
+from majordomo_analytics.spool.writer import SpoolWriter
+
+
+def rows_on_disk(folder: Path) -> list[tuple[int, str, bytes, bool]]:
+    return [
+        (row.sequence, row.id, row.record, row.rewritten)
+        for file in spool_files(folder)
+        for row in file.read(0, 10_000)
+    ]
+
+
+def test_a_row_is_readable_by_another_connection_once_its_future_is_done(tmp_path: Path) -> None:
+    async def run() -> None:
+        writer = SpoolWriter(tmp_path)
+        for number in range(5):
+            assert await writer.append(f"id-{number}", b"record %d" % number)
+            assert rows_on_disk(tmp_path)[-1] == (
+                number + 1,
+                f"id-{number}",
+                b"record %d" % number,
+                False,
+            )
+        writer.close()
+
+    asyncio.run(run())
+
+
+def test_rows_handed_over_together_share_commits_and_keep_their_order(tmp_path: Path) -> None:
+    async def run() -> None:
+        writer = SpoolWriter(tmp_path)
+        futures = [writer.append(str(number), b"r") for number in range(1000)]
+        await asyncio.gather(*futures)
+        writer.close()
+
+    asyncio.run(run())
+
+    assert [(row[0], row[1]) for row in rows_on_disk(tmp_path)] == [
+        (number + 1, str(number)) for number in range(1000)
+    ]
+
+
+def test_a_new_file_is_begun_when_one_is_full(tmp_path: Path) -> None:
+    """Its lock is free then, so the drain may remove it; no row is in two files."""
+
+    async def run() -> None:
+        writer = SpoolWriter(tmp_path, rotate_bytes=1000)
+        for number in range(50):
+            await writer.append(str(number), b"x" * 100)
+        writer.close()
+
+    asyncio.run(run())
+
+    assert len(spool_files(tmp_path)) == 6
+    assert sorted(int(row[1]) for row in rows_on_disk(tmp_path)) == list(range(50))
+
+
+def test_files_are_readable_by_their_owner_only(tmp_path: Path) -> None:
+    async def run() -> None:
+        writer = SpoolWriter(tmp_path / "spool")
+        await writer.append("a", b"r")
+        modes = {stat.S_IMODE(p.stat().st_mode) for p in (tmp_path / "spool").iterdir()}
+        writer.close()
+        assert modes == {0o600}
+        assert stat.S_IMODE((tmp_path / "spool").stat().st_mode) == 0o700
+
+    asyncio.run(run())
+
+
+def test_the_writer_lock_is_held_while_the_writer_lives(tmp_path: Path) -> None:
+    async def run() -> None:
+        writer = SpoolWriter(tmp_path)
+        (file,) = spool_files(tmp_path)
+        assert not file.writer_lock.acquire()
+        writer.close()
+        assert file.writer_lock.acquire()
+
+    asyncio.run(run())
+
+
+def test_a_stalled_file_delays_its_rows_and_loses_none(tmp_path: Path) -> None:
+    async def run() -> None:
+        writer = SpoolWriter(tmp_path)
+        (file,) = spool_files(tmp_path)
+        with sqlite3.connect(file.path, isolation_level=None) as other:
+            other.execute("begin immediate")
+            future = writer.append("a", b"r")
+            await asyncio.sleep(0.3)
+            assert not future.done()
+            assert writer.unwritten == 1
+            other.execute("rollback")
+            assert await asyncio.wait_for(future, 5)
+        writer.close()
+
+    asyncio.run(run())
+
+    assert [row[1] for row in rows_on_disk(tmp_path)] == ["a"]
+
+
+def test_a_file_that_fails_is_left_and_its_rows_go_to_a_fresh_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such rows are marked: whether the old file holds them too is not known."""
+    troubles: list[str] = []
+
+    async def run() -> None:
+        writer = SpoolWriter(tmp_path, on_trouble=troubles.append)
+        await writer.append("before", b"r")
+        broken = writer._connection
+        broken.execute("drop table finished")
+        await asyncio.wait_for(writer.append("after", b"r"), 5)
+        assert writer.trouble is None
+        writer.close()
+
+    asyncio.run(run())
+
+    old, new = sorted(spool_files(tmp_path), key=lambda file: file.path.stat().st_ino)
+    assert len(troubles) == 1
+    assert "commit to the spool failed" in troubles[0]
+    readable = [file for file in (old, new) if _has_rows(file)]
+    assert [(row.id, row.rewritten) for row in readable[0].read(0, 10)] == [("after", True)]
+
+
+def _has_rows(file: SpoolFile) -> bool:
+    with sqlite3.connect(file.path) as connection:
+        tables = connection.execute("select name from sqlite_master").fetchall()
+    return ("finished",) in tables
+
+
+def test_rows_wait_in_memory_while_nothing_can_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The trouble is told, and they are written as soon as that can be done."""
+
+    async def run() -> None:
+        writer = SpoolWriter(tmp_path)
+        full = threading.Event()
+        full.set()
+        insert = SpoolWriter._insert
+
+        def no_space(self: SpoolWriter, rows: list[tuple[str, bytes]], *, rewritten: bool) -> None:
+            if full.is_set():
+                raise sqlite3.OperationalError("database or disk is full")
+            insert(self, rows, rewritten=rewritten)
+
+        monkeypatch.setattr(SpoolWriter, "_insert", no_space)
+        future = writer.append("a", b"r")
+        while writer.trouble is None:  # noqa: ASYNC110 - set by another thread
+            await asyncio.sleep(0.01)
+        assert "disk is full" in writer.trouble
+        assert not future.done()
+        full.clear()
+        assert await asyncio.wait_for(future, 5)
+        assert writer.trouble is None
+        writer.close()
+
+    asyncio.run(run())
+
+    assert [row[1] for row in rows_on_disk(tmp_path)] == ["a"]
+
+
+@pytest.mark.parametrize("kept", [0, 1, 100, 5000])
+def test_a_copy_with_a_cut_wal_recovers_a_prefix_of_the_rows(tmp_path: Path, kept: int) -> None:
+    """Whatever a crash leaves of the WAL, no row is garbled and none is skipped."""
+
+    copy = tmp_path / "copy"
+    copy.mkdir()
+
+    def copy_as_it_is() -> None:
+        (file,) = spool_files(tmp_path / "live")
+        (copy / file.path.name).write_bytes(file.path.read_bytes())
+        wal = Path(f"{file.path}-wal").read_bytes()
+        (copy / f"{file.path.name}-wal").write_bytes(wal[: len(wal) * kept // 5000])
+
+    async def run() -> None:
+        writer = SpoolWriter(tmp_path / "live")
+        for number in range(20):
+            await writer.append(str(number), b"x" * 300)
+        copy_as_it_is()
+        writer.close()
+
+    asyncio.run(run())
+
+    try:
+        ids = [row[1] for row in rows_on_disk(copy)]
+    except OSError:  # cut before the table was there: there is no row to lose
+        assert kept < 1000
+    else:
+        assert ids == [str(number) for number in range(len(ids))]
+        if kept == 5000:
+            assert len(ids) == 20
+
+
+def test_closing_writes_what_waits(tmp_path: Path) -> None:
+    async def run() -> None:
+        writer = SpoolWriter(tmp_path)
+        for number in range(100):
+            writer.append(str(number), b"r")
+        writer.close()
+
+    asyncio.run(run())
+
+    assert len(rows_on_disk(tmp_path)) == 100
+    assert not any(path.suffix.endswith("-wal") for path in tmp_path.iterdir())
+
+
+def test_spool_files_come_oldest_first(tmp_path: Path) -> None:
+    for age, name in enumerate(["c", "a", "b"]):
+        path = tmp_path / f"{name}.sqlite"
+        path.touch()
+        os.utime(path, (time.time() - age, time.time() - age))
+
+    assert [file.uuid for file in spool_files(tmp_path)] == ["b", "a", "c"]
