@@ -114,7 +114,7 @@ def test_the_ranks_in_the_contributing_page_are_those_that_are_tested() -> None:
     page = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
     written = {
         room: int(rank)
-        for rank, rooms in re.findall(r"^\| (\d) \| (.+?) \|", page, re.M)
+        for rank, rooms in re.findall(r"^\| (-?\d) \| (.+?) \|", page, re.M)
         for room in re.findall(r"`(\w+)`", rooms)
     }
 

@@ -51,7 +51,11 @@ def test_row_says_which_api_was_called_and_how(call: str, proxied: Proxied) -> N
     row, truth = proxied[2][call], proxied[1][call]
     assert (row["model"], row["api_flavour"]) == (truth.model, truth.flavour)
     assert (row["is_streamed"], row["status_code"]) == (truth.streamed, 200)
-    assert row["outcome"] == "completed"
+
+
+def test_stream_read_to_its_last_event_is_completed(call: str, proxied: Proxied) -> None:
+    """The OpenAI SDK hangs up on ``[DONE]``, before the end of the HTTP message."""
+    assert proxied[2][call]["outcome"] == "completed"
 
 
 def test_no_credential_is_stored(proxied: Proxied) -> None:

@@ -176,7 +176,6 @@ def test_rows_wait_in_memory_while_nothing_can_be_written(
 @pytest.mark.parametrize("kept", [0, 1, 100, 5000])
 def test_a_copy_with_a_cut_wal_recovers_a_prefix_of_the_rows(tmp_path: Path, kept: int) -> None:
     """Whatever a crash leaves of the WAL, no row is garbled and none is skipped."""
-
     copy = tmp_path / "copy"
     copy.mkdir()
 
