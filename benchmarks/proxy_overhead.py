@@ -96,9 +96,7 @@ def floor(upstream: str):  # type: ignore[no-untyped-def]
             scope["method"], url, data=message["body"], headers=headers
         ) as answer:
             relayed = [(n, v) for n, v in answer.raw_headers if n.lower() not in dropped]
-            await send(
-                {"type": "http.response.start", "status": answer.status, "headers": relayed}
-            )
+            await send({"type": "http.response.start", "status": answer.status, "headers": relayed})
             async for chunk in answer.content.iter_any():
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b""})
@@ -123,7 +121,7 @@ async def one_connection(port: int, request: bytes, times: int) -> None:
         writer.write(request)
         head = await reader.readuntil(b"\r\n\r\n")
         if not head.startswith(b"HTTP/1.1 200"):
-            raise RuntimeError(head.decode())
+            raise ValueError(head)
         lower = head.lower()
         if b"content-length: " in lower:
             length = int(lower.split(b"content-length: ")[1].split(b"\r\n")[0])
@@ -164,7 +162,7 @@ def wait_until_up(port: int) -> None:
             return
         except OSError:
             time.sleep(0.05)
-    raise RuntimeError(f"nothing listens on {port}")
+    raise TimeoutError(port)
 
 
 def main() -> None:

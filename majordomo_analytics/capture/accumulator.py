@@ -50,15 +50,16 @@ class Accumulator(ABC):
 
     kept: ClassVar[Kept]
 
+    model: str | None = None
+    response_id: str | None = None
+    error_message: str | None = None
+    is_final = False
+    documents = 0
+    _usage_json: bytes | None = None
+    _merged_json = b""
+
     def __init__(self) -> None:
-        self.model: str | None = None
-        self.response_id: str | None = None
-        self.error_message: str | None = None
-        self.is_final = False
-        self.documents = 0
         self.flags: list[str] = []
-        self._usage_json: bytes | None = None
-        self._usage_members: dict[str, msgspec.Raw] = {}
         self._usage_flags: list[str] = []
 
     @abstractmethod
@@ -126,13 +127,12 @@ class Accumulator(ABC):
         """Let the members of `value` that are not null replace those of the same name."""
         usage_json = bytes(value)  # a copy: the members must not hold the whole document
         if usage_json.startswith(b"{"):
-            merged = members(usage_json)
-            before = self._usage_members
-            kept = {n: before[n] for n in before if not is_present(merged.get(n, ABSENT))}
-            if kept:
-                merged |= kept
-                usage_json = msgspec.json.encode(merged)
-            self._usage_members = merged
+            if self._merged_json:
+                before, merged = members(self._merged_json), members(usage_json)
+                kept = {n: before[n] for n in before if not is_present(merged.get(n, ABSENT))}
+                if kept:
+                    usage_json = msgspec.json.encode(merged | kept)
+            self._merged_json = usage_json
         return self.replace_usage(usage_json)
 
     def note_error(self, value: msgspec.Raw) -> None:
@@ -161,4 +161,4 @@ class Accumulator(ABC):
 
 
 def _once(found: list[str]) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(found)) if found else ()

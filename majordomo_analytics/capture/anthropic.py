@@ -62,7 +62,8 @@ class Messages(Accumulator):
             )
         has_usage = self._merge(event.id, event.model, event.usage)
         self.is_final |= has_usage and kind == b'"message_delta"'
-        self.note_error(event.error)
+        if event.error:
+            self.note_error(event.error)
         return True
 
     def _merge(self, response_id: msgspec.Raw, model: msgspec.Raw, usage: msgspec.Raw) -> bool:
@@ -70,7 +71,7 @@ class Messages(Accumulator):
             self.model = self.text(model)
         if self.response_id is None:
             self.response_id = self.text(response_id)
-        return self.merge_usage(usage)
+        return bool(usage) and self.merge_usage(usage)
 
     def read(self, counts: Counts, *, is_final: bool) -> Usage:
         """Return the counts of the merged usage object."""

@@ -27,7 +27,14 @@ _TEXT = re.compile(rb"(?:\xef\xbb\xbf)?\s*(?:[{\[]\s*(?:[\"{}\[\]]|\Z)|(?:data|e
 
 
 class Decoder:
-    """Undoes the content encoding of one body and hands on what is inside."""
+    """Undoes the content encoding of one body and hands on what is inside.
+
+    Attributes
+    ----------
+    feed
+        Takes the next bytes of the body: one function until the encoding is known, then
+        the one that undoes it.
+    """
 
     def __init__(
         self,
@@ -44,12 +51,8 @@ class Decoder:
         self._head = b""
         self._inflater: _Inflater | None = None
         self._inner: Decoder | None = None
-        self._forward: Callable[[bytes], object] = self._decide
         self._is_readable = True
-
-    def feed(self, chunk: bytes) -> None:
-        """Take the next bytes of the body."""
-        self._forward(chunk)
+        self.feed: Callable[[bytes], object] = self._decide
 
     def finish(self) -> None:
         """Take note that no more bytes come."""
@@ -88,13 +91,13 @@ class Decoder:
         if window_bits is not None and self._layers:
             self._inner = Decoder(self._outer_encodings, self._emit, layers=self._layers - 1)
             self._inflater = _Inflater(window_bits, self._inner.feed)
-            self._forward = self._inflater.feed
+            self.feed = self._inflater.feed
         elif self._encoding in _PLAIN or _TEXT.match(head):
-            self._forward = self._emit
+            self.feed = self._emit
         else:
             self._is_readable = False
-            self._forward = _ignore
-        self._forward(head)
+            self.feed = _ignore
+        self.feed(head)
 
     def _window_bits(self, head: bytes) -> int | None:
         """Return what zlib needs to know to inflate `head`, None if it is plain."""

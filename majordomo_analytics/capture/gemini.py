@@ -25,17 +25,17 @@ from majordomo_analytics.records.usage import Usage, add_counts
 if TYPE_CHECKING:
     from majordomo_analytics.capture.scanner import Kept
 
-MODALITIES: dict[bytes, str] = {
-    b'"AUDIO"': "audio",
-    b'"IMAGE"': "image",
-    b'"VIDEO"': "video",
-    b'"DOCUMENT"': "image",  # its pages are read, and billed, as images
-    b"2": "image",
-    b"3": "video",
-    b"4": "audio",
-    b"5": "image",
+MODALITIES: dict[object, str] = {
+    "AUDIO": "audio",
+    "IMAGE": "image",
+    "VIDEO": "video",
+    "DOCUMENT": "image",  # its pages are read, and billed, as images
+    2: "image",
+    3: "video",
+    4: "audio",
+    5: "image",
 }
-"""The JSON text of a modality (a name or a number) to our word; text has no column."""
+"""A modality (a name or a number) to our word; text has no column."""
 
 
 class _Chunk(msgspec.Struct, rename="camel"):
@@ -69,9 +69,7 @@ class GenerateContent(Accumulator):
         b"error": None,
     }
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._has_finished = False
+    _has_finished = False
 
     def take(self, document: bytes) -> bool:
         """Merge one document."""
@@ -82,14 +80,15 @@ class GenerateContent(Accumulator):
             self.model = model.removeprefix("models/")
         if self.response_id is None:
             self.response_id = self.text(chunk.response_id)
-        self.note_error(chunk.error)
-        candidates = decode(_candidates_decoder, chunk.candidates) or []
-        blocked = members(chunk.prompt_feedback).get("blockReason", ABSENT)
-        self._has_finished |= is_present(blocked) or any(
-            is_present(candidate.finish_reason) for candidate in candidates
-        )
-        has_usage = self.merge_usage(chunk.usage_metadata)
-        self.is_final |= has_usage and self._has_finished
+        if chunk.error:
+            self.note_error(chunk.error)
+        for candidate in decode(_candidates_decoder, chunk.candidates) or ():
+            self._has_finished |= is_present(candidate.finish_reason)
+        if chunk.prompt_feedback:
+            blocked = members(chunk.prompt_feedback).get("blockReason", ABSENT)
+            self._has_finished |= is_present(blocked)
+        if chunk.usage_metadata and self.merge_usage(chunk.usage_metadata):
+            self.is_final |= self._has_finished
         return True
 
     def read(self, counts: Counts, *, is_final: bool) -> Usage:
@@ -134,8 +133,10 @@ def _by_modality(counts: Counts, *names: str) -> dict[str, int | None]:
     found: dict[str, int | None] = {}
     for name in names:
         for entry in counts.each(name):
-            modality = MODALITIES.get(entry.json_text("modality"))
+            said = entry.value("modality")
             tokens = entry.count("tokenCount")
-            if modality is not None and tokens is not None:
+            # Only these can be looked up, and 2.0 would be found as 2.
+            if type(said) in (str, int) and said in MODALITIES and tokens is not None:
+                modality = MODALITIES[said]
                 found[modality] = add_counts(found.get(modality), tokens)
     return found

@@ -29,14 +29,13 @@ FINAL_EVENTS = frozenset({b'"response.completed"', b'"response.incomplete"', b'"
 
 
 class _Answer(msgspec.Struct):
-    """A body, a chunk of a chat stream, or the `response` inside an event."""
+    """What every body has, and the `response` inside an event."""
 
     id: msgspec.Raw = ABSENT
     model: msgspec.Raw = ABSENT
     usage: msgspec.Raw = ABSENT
     error: msgspec.Raw = ABSENT
     service_tier: msgspec.Raw = ABSENT
-    choices: msgspec.Raw = ABSENT
     x_groq: msgspec.Raw = ABSENT
     tool_usage: msgspec.Raw = ABSENT
 
@@ -55,16 +54,28 @@ class _Choice(msgspec.Struct):
     error: msgspec.Raw = ABSENT
 
 
+class _Chunk(_Answer):
+    """A body of chat completions, or a chunk of its stream."""
+
+    choices: list[_Choice] = []
+
+
+class _OddChunk(_Answer):
+    """A chunk whose choices may be anything."""
+
+    choices: msgspec.Raw = ABSENT
+
+
 _answer_decoder = msgspec.json.Decoder(_Answer)
+_chunk_decoder = msgspec.json.Decoder(_Chunk)
+_odd_chunk_decoder = msgspec.json.Decoder(_OddChunk)
 _event_decoder = msgspec.json.Decoder(_Event)
 _choices_decoder = msgspec.json.Decoder(list[_Choice])
 
 
 class _OpenAI(Accumulator):
-    def __init__(self) -> None:
-        super().__init__()
-        self._service_tier = ABSENT
-        self._tool_usage = ABSENT
+    _service_tier = ABSENT
+    _tool_usage = ABSENT
 
     def _merge(self, answer: _Answer) -> bool:
         """Merge what both APIs have; return whether there was usage."""
@@ -72,11 +83,12 @@ class _OpenAI(Accumulator):
             self.model = self.text(answer.model)
         if self.response_id is None:
             self.response_id = self.text(answer.id)
-        if is_present(answer.service_tier):
-            self._service_tier = answer.service_tier.copy()
+        tier = answer.service_tier
+        if tier != self._service_tier and is_present(tier):
+            self._service_tier = tier.copy()
         if answer.error:
             self.note_error(answer.error)
-        return bool(answer.usage) and self.replace_usage(answer.usage)
+        return is_present(answer.usage) and self.replace_usage(answer.usage)
 
     def read(self, counts: Counts, *, is_final: bool) -> Usage:
         """Return the counts of the merged usage object."""
@@ -97,7 +109,7 @@ class _OpenAI(Accumulator):
             cached = counts.count("cached_tokens", "num_cached_tokens", "prompt_cache_hit_tokens")
         searches = counts.inside("server_tool_use_details", "server_tool_use")
         web_searches = searches.count("web_search_requests")
-        if web_searches is None:
+        if web_searches is None and self._tool_usage:
             tools = Counts(self._tool_usage, counts.flags)
             web_searches = tools.inside("web_search").count("num_requests")
         input_tokens = counts.count("prompt_tokens", "input_tokens")
@@ -137,29 +149,35 @@ class ChatCompletions(_OpenAI):
         b"x_groq": {b"usage": None, b"error": None},
     }
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._has_finished = False
+    _has_finished = False
 
     def take(self, document: bytes) -> bool:
         """Merge one document."""
-        chunk = decode_document(_answer_decoder, document)
+        chunk: _Chunk | _OddChunk | None = decode(_chunk_decoder, document)
+        if chunk is None:
+            chunk = decode_document(_odd_chunk_decoder, document)
         if chunk is None:
             return False
+        choices = chunk.choices
+        if isinstance(choices, msgspec.Raw):
+            choices = decode(_choices_decoder, choices) or []
         has_usage = self._merge(chunk)
-        choices = decode(_choices_decoder, chunk.choices) or []
-        for choice in choices:
-            self._has_finished |= is_present(choice.finish_reason)
-            self.note_error(choice.error)
         if choices:
-            has_usage |= self.replace_usage(choices[0].usage)
+            for choice in choices:
+                if is_present(choice.finish_reason):
+                    self._has_finished = True
+                if choice.error:
+                    self.note_error(choice.error)
+            if choices[0].usage:
+                has_usage |= self.replace_usage(choices[0].usage)
         if chunk.x_groq:
             beside = members(chunk.x_groq)
             self.note_error(beside.get("error", ABSENT))
             if not has_usage:
                 has_usage = self.replace_usage(beside.get("usage", ABSENT))
         # Some hosts state usage in every chunk: it is final once the answer has finished.
-        self.is_final |= has_usage and (self._has_finished or not choices)
+        if has_usage and (self._has_finished or not choices):
+            self.is_final = True
         return True
 
 

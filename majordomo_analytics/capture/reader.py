@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import msgspec
 
 from majordomo_analytics.capture.anthropic import Messages
 from majordomo_analytics.capture.encodings import Decoder
@@ -14,8 +15,6 @@ from majordomo_analytics.records import flags
 from majordomo_analytics.records.usage import MISSING, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from majordomo_analytics.capture.accumulator import Accumulator
     from majordomo_analytics.capture.flavours import Flavour
     from majordomo_analytics.capture.streams import Documents
@@ -28,8 +27,7 @@ ACCUMULATORS: dict[Flavour, type[Accumulator]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Captured:
+class Captured(msgspec.Struct, frozen=True):
     """What one response said about itself.
 
     Attributes
@@ -76,6 +74,11 @@ class UsageReader:
             self._decoder = Decoder(content_encoding, self._form.feed)
         self._has_bytes = False
 
+    @property
+    def is_final(self) -> bool:
+        """Whether the event that ends the answer, or states its usage, was seen."""
+        return self._accumulator is not None and self._accumulator.is_final
+
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the body, as they came."""
         if self._accumulator is not None and chunk:
@@ -103,21 +106,22 @@ class UsageReader:
             response_id=self._accumulator.response_id,
             is_streamed=is_streamed,
             error_message=self._accumulator.error_message,
-            flags=tuple(dict.fromkeys(self._flags(self._accumulator, form, complete=complete))),
+            flags=self._flags(self._accumulator, form, complete=complete),
         )
 
     def _flags(
         self, accumulator: Accumulator, form: Documents | Events | None, *, complete: bool
-    ) -> Iterator[str]:
-        yield from accumulator.flags
+    ) -> tuple[str, ...]:
+        found = accumulator.flags.copy()
         if self._decoder.is_too_large or (form is not None and form.is_too_large):
-            yield flags.BODY_TOO_LARGE
+            found.append(flags.BODY_TOO_LARGE)
         elif not self._decoder.is_readable or (
             complete and self._has_bytes and not accumulator.documents
         ):
-            yield flags.BODY_NOT_READ
+            found.append(flags.BODY_NOT_READ)
         # An array of nothing but an error is how Gemini refuses, not a stream that broke.
         if accumulator.error_message is not None and (
             isinstance(form, Events) or accumulator.documents > 1
         ):
-            yield flags.ERROR_IN_STREAM
+            found.append(flags.ERROR_IN_STREAM)
+        return tuple(dict.fromkeys(found)) if found else ()

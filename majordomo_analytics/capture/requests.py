@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import msgspec
 
 from majordomo_analytics.capture.encodings import Decoder
@@ -12,8 +10,7 @@ from majordomo_analytics.capture.values import ABSENT, decode_document, members,
 from majordomo_analytics.records.metadata import clean_text
 
 
-@dataclass(frozen=True, slots=True)
-class RequestFacts:
+class RequestFacts(msgspec.Struct, frozen=True):
     """What a request body says.
 
     Attributes
@@ -31,6 +28,9 @@ class RequestFacts:
     include_usage: bool = False
 
 
+NO_FACTS = RequestFacts()
+
+
 class _Body(msgspec.Struct):
     model: msgspec.Raw = ABSENT
     stream: msgspec.Raw = ABSENT
@@ -39,6 +39,7 @@ class _Body(msgspec.Struct):
 
 _body_decoder = msgspec.json.Decoder(_Body)
 _KEPT = {b"model": None, b"stream": None, b"stream_options": {b"include_usage": None}}
+_TRUE = msgspec.Raw(b"true")
 _BOOLEANS = {b"true": True, b"false": False}
 
 
@@ -52,7 +53,7 @@ class RequestReader:
     """
 
     def __init__(self, *, content_encoding: str | None = None) -> None:
-        self._facts = RequestFacts()
+        self._facts = NO_FACTS
         self._form = Form(_KEPT, self._take)
         self._decoder = Decoder(content_encoding, self._form.feed)
 
@@ -71,10 +72,10 @@ class RequestReader:
         if body is None:
             return False
         model = text_or_none(body.model)
-        include_usage = members(body.stream_options).get("include_usage", ABSENT)
+        options = members(body.stream_options) if body.stream_options else {}
         self._facts = RequestFacts(
             model=clean_text(model) if model else None,
             stream=_BOOLEANS.get(bytes(body.stream)),
-            include_usage=bytes(include_usage) == b"true",
+            include_usage=options.get("include_usage") == _TRUE,
         )
         return True

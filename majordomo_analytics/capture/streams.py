@@ -111,11 +111,13 @@ class Events:
         self._ended_with_cr = chunk.endswith(b"\r")
         lines = chunk.splitlines()
         rest = b"" if chunk.endswith((b"\r", b"\n")) else lines.pop()
+        if self._line_bytes and lines:
+            self._end_line(lines.pop(0))
         for line in lines:
-            if self._line_bytes:
-                self._end_line(line)
-            else:
+            if line:
                 self._read_line(line)
+            else:
+                self._end_event()
         if rest:
             self._hold(rest)
 
@@ -152,14 +154,12 @@ class Events:
         self._line_bytes = 0
 
     def _read_line(self, line: bytes) -> None:
-        if line.startswith(b"data:"):
-            self._add_data(_value_of(line))
-        elif not line:
-            self._end_event()
-        elif line == b"data":
-            self._add_data(b"")
-
-    def _add_data(self, value: bytes) -> None:
+        if line.startswith(b"data: "):
+            value = line[6:]
+        elif line.startswith(b"data:") or line == b"data":
+            value = line[5:]
+        else:
+            return
         if self._scanner is not None:
             self._scan(b"\n" + value)
             return
@@ -180,7 +180,7 @@ class Events:
             self.is_too_large |= self._scanner.is_too_large
             self._scanner = None
         elif self._data:
-            data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
+            data = b"\n".join(self._data)
             self._data.clear()
             if data and not self._take(data):
                 Scanner(self._kept, self._take).feed(data)

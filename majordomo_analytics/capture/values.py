@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import re
-from typing import TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from majordomo_analytics.records import flags
-from majordomo_analytics.records.usage import count_or_none
+from majordomo_analytics.records.usage import MAX_COUNT, count_or_none
 
 T = TypeVar("T")
 
@@ -23,6 +23,7 @@ ABSENT = msgspec.Raw(b"")
 MAX_TEXT_CHARACTERS = 1000
 
 _NULL = msgspec.Raw(b"null")
+_NO_VALUE: Final = object()  # of a member that is none of count, text, object and array
 
 _MAX_DIGITS = 19  # of 2^63 - 1
 _MONEY = re.compile(rb"\d{1,20}(?:\.\d{1,40})?(?:[eE][+-]?\d{1,3})?")
@@ -36,6 +37,7 @@ _PAIR_OR_SURROGATE = re.compile(
 
 _members_decoder = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _list_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+_values_decoder = msgspec.json.Decoder(dict[str, Any])
 _text_decoder = msgspec.json.Decoder(str)
 
 
@@ -49,10 +51,11 @@ def decode(decoder: msgspec.json.Decoder[T], data: bytes | msgspec.Raw) -> T | N
 
 def decode_document(decoder: msgspec.json.Decoder[T], data: bytes) -> T | None:
     """Return one document, repaired if need be: see `repaired`."""
-    document = decode(decoder, data)
-    if document is None and (fixed := repaired(data)) != data:
-        document = decode(decoder, fixed)
-    return document
+    try:
+        return decoder.decode(data)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        fixed = repaired(data)
+        return None if fixed == data else decode(decoder, fixed)
 
 
 def repaired(data: bytes) -> bytes:
@@ -78,18 +81,43 @@ def members(value: bytes | msgspec.Raw) -> dict[str, msgspec.Raw]:
     return decode(_members_decoder, value) or {}
 
 
-def elements(value: msgspec.Raw) -> list[msgspec.Raw]:
-    """Return the elements of an array; none if it is no array."""
-    return decode(_list_decoder, value) or []
-
-
 def text_or_none(value: msgspec.Raw) -> str | None:
     """Return a member that is text, cut to a bound; None if it is empty or no text."""
-    text = decode(_text_decoder, value)
-    if text is None and (data := bytes(value)).startswith(b'"'):
+    try:
+        text = _text_decoder.decode(value)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        data = bytes(value)
+        if not data.startswith(b'"'):
+            return None
         # What is wrong with it can only be its UTF-8: the rest was checked as it was found.
         text = str(json.loads(data.decode("utf-8", "replace"), strict=False))
-    return text[:MAX_TEXT_CHARACTERS] if text else None
+    return text[:MAX_TEXT_CHARACTERS] or None
+
+
+def values(data: bytes | msgspec.Raw) -> dict[str, Any]:
+    """Return the members of an object as values; none if it is no object.
+
+    All at once if that can be done: one number out of range or one bad character is no
+    reason to lose the others. With a minus in it, -0 could be taken for a count.
+    """
+    if b"-" not in bytes(data):
+        try:
+            return _values_decoder.decode(data)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            pass
+    return {name: _value(member) for name, member in members(data).items()}
+
+
+def _value(member: msgspec.Raw) -> object:
+    """Return one value: a count, text, None, or what is inside as it is written."""
+    written = bytes(member)
+    if written.startswith((b"{", b"[")):
+        return member
+    if written.startswith(b'"'):
+        return text_or_none(member) or ""
+    if written.isdigit() and len(written) <= _MAX_DIGITS:
+        return int(written)
+    return None if written == b"null" else _NO_VALUE
 
 
 class Counts:
@@ -101,11 +129,17 @@ class Counts:
         Oddities found so far, shared with the objects inside.
     """
 
-    __slots__ = ("_members", "flags")
+    __slots__ = ("_members", "_written", "flags")
 
-    def __init__(self, json_text: bytes | msgspec.Raw, found: list[str] | None = None) -> None:
+    def __init__(self, value: object, found: list[str] | None = None) -> None:
         self.flags: list[str] = [] if found is None else found
-        self._members = members(json_text)
+        self._members: dict[str, Any] = {}
+        self._written: bytes | msgspec.Raw = b""
+        if type(value) is dict:
+            self._members = value
+        elif isinstance(value, (bytes, msgspec.Raw)):
+            self._written = value
+            self._members = values(value)
 
     def count(self, *names: str) -> int | None:
         """Return the first of these members that is a count; null is none, but not bad."""
@@ -113,37 +147,33 @@ class Counts:
             value = self._members.get(name)
             if value is None:
                 continue
-            digits = bytes(value)
-            if digits.isdigit() and len(digits) <= _MAX_DIGITS:
-                number = count_or_none(int(digits))
-                if number is not None:
-                    return number
-            if digits != b"null":
-                self.flags.append(flags.USAGE_BAD_NUMBER)
+            if type(value) is int and 0 <= value <= MAX_COUNT:
+                return value
+            self.flags.append(flags.USAGE_BAD_NUMBER)
         return None
 
     def money(self, name: str) -> str | None:
-        """Return an amount exactly as it is written."""
-        value = self._members.get(name, ABSENT)
-        if not is_present(value):
+        """Return an amount exactly as it is written, which no value is."""
+        if self._members.get(name) is None:
             return None
-        digits = bytes(value)
+        digits = bytes(members(self._written).get(name, ABSENT))
         if _MONEY.fullmatch(digits):
             return digits.decode("ascii")
         self.flags.append(flags.USAGE_BAD_NUMBER)
         return None
 
-    def json_text(self, name: str) -> bytes:
-        """Return a member as it is written, empty if it is absent."""
-        return bytes(self._members.get(name, ABSENT))
+    def value(self, name: str) -> object:
+        """Return a member, None if it is absent."""
+        return self._members.get(name)
 
     def text(self, name: str) -> str | None:
-        """Return a member that is text."""
-        return text_or_none(self._members.get(name, ABSENT))
+        """Return a member that is text, cut to a bound."""
+        value = self._members.get(name)
+        return value[:MAX_TEXT_CHARACTERS] or None if type(value) is str else None
 
     def has(self, name: str) -> bool:
         """Return whether a member is there and not null, be it good or bad."""
-        return is_present(self._members.get(name, ABSENT))
+        return self._members.get(name) is not None
 
     def total(self, name: str, *others: str) -> int | None:
         """Return a count and others that come on top of it, of which absent ones are zero.
@@ -164,12 +194,14 @@ class Counts:
     def inside(self, *names: str) -> Counts:
         """Return the first of these members that is present, as counts of its own."""
         for name in names:
-            if self.has(name):
-                return Counts(self._members[name], self.flags)
-        return Counts(b"{}", self.flags)
+            value = self._members.get(name)
+            if value is not None:
+                return Counts(value, self.flags)
+        return Counts(None, self.flags)
 
     def each(self, name: str) -> list[Counts]:
         """Return the elements of an array of counts."""
-        return [
-            Counts(element, self.flags) for element in elements(self._members.get(name, ABSENT))
-        ]
+        array = self._members.get(name)
+        if isinstance(array, msgspec.Raw):
+            array = decode(_list_decoder, array)
+        return [Counts(one, self.flags) for one in array] if type(array) is list else []

@@ -7,6 +7,7 @@ answer with reasoning. Unknown is ``None``, known to be zero is ``0``.
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Literal
 
 import msgspec
@@ -36,6 +37,8 @@ WHOLE_OF: dict[str, str] = {
     "output_image_tokens": "output_tokens",
 }
 """Each part and the count that contains it."""
+
+_counts_of_parts = attrgetter(*WHOLE_OF)
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -110,8 +113,9 @@ def add_counts(*values: int | None) -> int | None:
 def parts_over_whole(usage: Usage) -> tuple[str, ...]:
     """Return the names of parts that are larger than the count that contains them."""
     over = []
-    for part, whole in WHOLE_OF.items():
-        part_count, whole_count = getattr(usage, part), getattr(usage, whole)
-        if part_count is not None and whole_count is not None and part_count > whole_count:
-            over.append(part)
+    for part, count in zip(WHOLE_OF, _counts_of_parts(usage), strict=True):
+        if count:  # no whole is smaller than zero
+            whole_count = getattr(usage, WHOLE_OF[part])
+            if whole_count is not None and count > whole_count:
+                over.append(part)
     return tuple(over)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from majordomo_analytics.capture.reader import UsageReader
+from majordomo_analytics.records import flags
 from majordomo_analytics.records.ids import new_request_id
 from majordomo_analytics.records.metadata import clean_text
 from majordomo_analytics.records.request import MAX_MESSAGE_CHARACTERS, RequestRecord
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from majordomo_analytics.capture.requests import RequestReader
     from majordomo_analytics.records.metadata import RequestMetadata
     from majordomo_analytics.records.request import Outcome
+
+
+logger = logging.getLogger("majordomo_proxy")
 
 
 @dataclass(slots=True)
@@ -31,7 +36,7 @@ class Exchange:
     answer
         Reads the usage out of the copy of the answer; made when its headers are known.
     caller_left
-        Whether the caller hung up before the end of the answer.
+        Whether the caller hung up before the answer had told all it had to tell.
     """
 
     api_key_id: str
@@ -75,7 +80,20 @@ class Exchange:
         """Take note of bytes of the answer."""
         self.response_bytes += len(chunk)
         if self.answer is not None:
-            self.answer.feed(chunk)
+            try:
+                self.answer.feed(chunk)
+            except Exception:
+                # A reader never raises; if one does, the caller's stream must not notice.
+                logger.exception("an answer could not be read for its usage")
+                self.answer = None
+
+    def caller_leaves(self) -> None:
+        """Take note that the caller hung up.
+
+        SDKs close the connection at the last event of a stream, such as `[DONE]`, before
+        the HTTP message ends: such a caller has all of the answer.
+        """
+        self.caller_left = self.answer is None or not self.answer.is_final
 
     def record(self, outcome: Outcome, error_message: str | None = None) -> RequestRecord:
         """Return the row of this request, as it stands now.
@@ -86,8 +104,12 @@ class Exchange:
         facts = self.request.finish()
         ended = time.perf_counter()
         captured = None
+        oddities: tuple[str, ...] = ()
         if self.answer is not None:
             captured = self.answer.finish(complete=outcome == "completed")
+            oddities = captured.flags
+        elif self.flavour is not None and self.response_bytes:
+            oddities = (flags.BODY_NOT_READ,)
         if self.caller_left:
             outcome = "client_disconnected"
         message = error_message or (captured.error_message if captured else None)
@@ -100,7 +122,6 @@ class Exchange:
                 "is_streamed": captured.is_streamed,
                 "response_id": _text(captured.response_id),
             }
-        flags = (*self.metadata.flags, *(captured.flags if captured else ()))
         return RequestRecord(
             id=self.id,
             requested_at=self.started_at,
@@ -126,9 +147,9 @@ class Exchange:
             attempt=self.attempt,
             provider_request_id=_text(self.provider_request_id),
             request_bytes=self.request_bytes,
-            response_bytes=self.response_bytes if self.answer is not None else None,
+            response_bytes=None if self.status is None else self.response_bytes,
             metadata=self.metadata.values,
-            flags=flags,
+            flags=(*self.metadata.flags, *oddities),
             **fields,  # type: ignore[arg-type]  # typed where they are made, above
         )
 

@@ -72,6 +72,7 @@ class Passage:
         self._started = False
         self._recorded = False
         self._too_large = False
+        self._is_abandoned = False
 
     async def run(self, url: URL, headers: RequestHeaders, body: bytes, *, more: bool) -> None:
         """Call the provider, pass its answer on, and leave a row whatever happens.
@@ -90,7 +91,8 @@ class Passage:
                 await self._call(url, headers, body, more=more)
         except TimeoutError as error:
             if self._patience.expired():
-                await self._write_row("client_disconnected")
+                left = self._exchange.caller_left
+                await self._write_row("client_disconnected" if left else "completed")
             else:
                 await self._fail("timeout", 504, _describe(error))
         except Exception as error:  # noqa: BLE001 - no way of ending may go without a row
@@ -102,7 +104,7 @@ class Passage:
         finally:
             if self._watcher is not None:
                 self._watcher.cancel()
-            if self._exchange.caller_left:
+            if self._is_abandoned:
                 self._shared.abandoned -= 1
 
     async def _call(self, url: URL, headers: RequestHeaders, body: bytes, *, more: bool) -> None:
@@ -242,7 +244,8 @@ class Passage:
     def _caller_left(self) -> None:
         """Read the answer on for its usage, but not for long and not for too many."""
         shared, settings = self._shared, self._shared.settings
-        self._exchange.caller_left = True
+        self._exchange.caller_leaves()
+        self._is_abandoned = True
         shared.metrics.abandoned.inc()
         patience_s = settings.abandoned_read_s
         if shared.abandoned >= settings.abandoned_requests:

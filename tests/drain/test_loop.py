@@ -14,6 +14,7 @@ from majordomo_analytics.datadir import DataDirectory
 from majordomo_analytics.drain import loop
 from majordomo_analytics.drain.loop import DrainReport, drain_once
 from majordomo_analytics.errors import LakeError
+from majordomo_analytics.lake.table import append_once
 from majordomo_analytics.records.request import RequestRecord, encode_record
 from majordomo_analytics.records.usage import Usage
 from majordomo_analytics.spool.files import drain_lock, spool_files
@@ -80,7 +81,6 @@ def test_a_commit_whose_confirmation_was_lost_is_not_made_twice(
 ) -> None:
     """The position is read back from the lake, not remembered."""
     spool(data, *[a_record() for _ in range(5)])
-    append_once = loop.append_once
 
     def append_and_lose(*arguments: Any, **named: Any) -> bool:
         append_once(*arguments, **named)

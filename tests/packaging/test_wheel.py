@@ -17,6 +17,7 @@ import urllib.error
 import urllib.request
 import zipfile
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -217,9 +218,11 @@ def test_without_an_extra_a_lake_is_opened_asked_and_plotted(bare: Environment, 
 def test_without_an_extra_the_command_line_answers(bare: Environment, data: Path) -> None:
     assert "query" in bare.run("mdm", "--help").stdout
     done = bare.run("mdm", "query", "--data", data, "--by", "Feature", "--format", "json")
-    costs = {row["Feature"]: float(row["total_cost"]) for row in json.loads(done.stdout)}
+    answer = json.loads(done.stdout)
+    costs = {row["Feature"]: Decimal(row["total_cost"]) for row in answer["rows"]}
 
-    assert costs == {"search": 0.75, "chat": 1.0}
+    assert costs == {"search": Decimal("0.75"), "chat": Decimal(1)}
+    assert Decimal(answer["total"]["total_cost"]) == Decimal("1.75")
 
 
 def test_without_an_extra_python_m_is_the_command_line(bare: Environment) -> None:

@@ -30,7 +30,7 @@ async def long_answer(_: Received, writer: asyncio.StreamWriter) -> None:
         {"id": "c", "model": "gpt-4o-mini", "choices": [{"delta": {"content": "x" * 900}}]}
     )
     many = chunk(delta * 64)
-    for _ in range(200 * MIB // (len(delta) * 64) + 1):
+    for _turn in range(200 * MIB // (len(delta) * 64) + 1):
         writer.write(many)
         await writer.drain()
     for one in CHAT_EVENTS:
@@ -42,7 +42,7 @@ async def long_document(_: Received, writer: asyncio.StreamWriter) -> None:
     """Send one JSON object of 200 MB with the usage at its end."""
     writer.write(head("200 OK", "Content-Type: application/json", "Transfer-Encoding: chunked"))
     writer.write(chunk(b'{"id":"c","model":"gpt-4o-mini","data":"'))
-    for _ in range(200):
+    for _turn in range(200):
         writer.write(chunk(b"A" * MIB))
         await writer.drain()
     usage = b'{"prompt_tokens":120,"completion_tokens":30,"total_tokens":150}'
@@ -51,7 +51,7 @@ async def long_document(_: Received, writer: asyncio.StreamWriter) -> None:
 
 async def slow_answer(_: Received, writer: asyncio.StreamWriter) -> None:
     writer.write(head("200 OK", *STREAM))
-    for _ in range(12):
+    for _turn in range(12):
         writer.write(chunk(event({"id": "c", "choices": [{"delta": {"content": "x" * 2000}}]})))
         await writer.drain()
         await asyncio.sleep(0.5)

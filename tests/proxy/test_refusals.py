@@ -87,13 +87,14 @@ def test_health_and_readiness_need_no_key(proxy: RunningProxy) -> None:
 
 def test_refused_requests_leave_no_row(tmp_path: Path, upstream: Upstream) -> None:
     """A body that grew over the limit on its way did reach the provider: it has one."""
-    limit = {"max_request_bytes": "300000"}
-    with running_proxy(tmp_path / "data", openai_base_url=upstream.url, **limit) as proxy:
+    with running_proxy(
+        tmp_path / "data", openai_base_url=upstream.url, max_request_bytes="1000000"
+    ) as proxy:
         assert proxy.post(headers={"X-Majordomo-Key": "mdm_sk_no"}).status_code == 401
         assert proxy.post("/v1/nothing").status_code == 400
-        assert proxy.post(json=None, content=b"x" * 300_001).status_code == 413
-        assert proxy.post(json=None, content=iter([b"x" * 290_000] * 2)).status_code == 413
+        assert proxy.post(json=None, content=b"x" * 1_000_001).status_code == 413
+        assert proxy.post(json=None, content=iter([b"x" * 300_000] * 4)).status_code == 413
         (row,) = proxy.rows()
 
     assert (row["outcome"], row["status_code"]) == ("interrupted", 413)
-    assert row["error_message"] == "the request body is larger than 300,000 bytes"
+    assert row["error_message"] == "the request body is larger than 1,000,000 bytes"

@@ -1,4 +1,4 @@
-"""Settings come from options, the environment and a file, and say what is wrong with them."""
+"""Settings come from options, the environment and a file, and say what is wrong."""
 
 from __future__ import annotations
 

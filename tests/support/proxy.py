@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -17,6 +16,9 @@ from typing import Any
 
 import httpx
 import polars as pl
+
+from majordomo_analytics.apikeys import ApiKeyStore
+from majordomo_analytics.datadir import DataDirectory
 
 MDM = [sys.executable, "-m", "majordomo_analytics"]
 
@@ -56,6 +58,12 @@ class RunningProxy:
     port: int
     key: str
     process: subprocess.Popen[bytes]
+    is_wrapped: bool = False
+
+    @property
+    def supervisor(self) -> int:
+        """Return its process id: under a tracer it is that one's only child."""
+        return children(self.process.pid)[0] if self.is_wrapped else self.process.pid
 
     @property
     def url(self) -> str:
@@ -73,10 +81,9 @@ class RunningProxy:
 
     def workers(self) -> list[int]:
         """Return the process ids of the workers."""
-        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text()
         return [
-            int(pid)
-            for pid in children.split()
+            pid
+            for pid in children(self.supervisor)
             if b"majordomo_proxy.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
         ]
 
@@ -87,13 +94,19 @@ class RunningProxy:
 
     def stop(self) -> int:
         """SIGTERM the supervisor and return its exit status."""
-        self.process.terminate()
-        return self.process.wait(90)
+        os.kill(self.supervisor, signal.SIGTERM)
+        return self.process.wait(60)
 
     def rows(self) -> list[dict[str, Any]]:
         """Drain, and return the lake's rows, oldest first."""
         mdm("drain", "--data", str(self.data), "--once")
         return lake_rows(self.data)
+
+
+def children(pid: int) -> list[int]:
+    """Return the process ids of the children of `pid`."""
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(child) for child in listed.split()]
 
 
 def lake_rows(data: Path) -> list[dict[str, Any]]:
@@ -106,28 +119,26 @@ def lake_rows(data: Path) -> list[dict[str, Any]]:
 
 @contextmanager
 def running_proxy(
-    data: Path, *, arguments: tuple[str, ...] = (), prefix: tuple[str, ...] = (), **settings: str
+    data: Path, *, key: str | None = None, prefix: tuple[str, ...] = (), **settings: str
 ) -> Iterator[RunningProxy]:
     """Run `mdm proxy` on `data`; settings become `MAJORDOMO_*` variables."""
-    issued = json.loads(mdm("keys", "create", "--name", "t", "--data", str(data), "--json").stdout)
+    key = key or ApiKeyStore(DataDirectory.create(data).api_keys).create("test").key
     port = free_port()
     environment = {f"MAJORDOMO_{name.upper()}": value for name, value in settings.items()}
     process = subprocess.Popen(
-        [*prefix, *MDM, "proxy", "--data", str(data), "--port", str(port), *arguments],
+        [*prefix, *MDM, "proxy", "--data", str(data), "--port", str(port)],
         env=clean_environment(**environment),
         start_new_session=True,
     )
+    running = RunningProxy(data, port, key, process, is_wrapped=bool(prefix))
     try:
         wait_until_ready(port, process)
-        yield RunningProxy(data, port, issued["key"], process)
+        yield running
+        if process.poll() is None:
+            running.stop()
     finally:
         if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(60)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait(10)
+            running.kill()
 
 
 def wait_until_ready(port: int, process: subprocess.Popen[bytes]) -> None:

@@ -115,7 +115,7 @@ async def wait_for_the_reader(_: Received, writer: asyncio.StreamWriter) -> None
     writer.write(head("200 OK", "Content-Type: text/event-stream", "Transfer-Encoding: chunked"))
     writer.write(chunk(b'data: {"n":1}\n\n'))
     await writer.drain()
-    for _ in range(1000):
+    for _turn in range(1000):
         if FIRST_EVENT_SEEN.is_set():
             writer.write(chunk(b'data: {"n":2}\n\n') + LAST_CHUNK)
             return
