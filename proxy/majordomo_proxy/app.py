@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
+import gc
 import logging
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,7 @@ from starlette.routing import Route
 from majordomo_analytics.apikeys import ApiKeyCache, ApiKeyStore
 from majordomo_analytics.datadir import DataDirectory
 from majordomo_analytics.spool.writer import SpoolWriter
-from majordomo_proxy.metrics import CONTENT_TYPE, Metrics
+from majordomo_proxy.metrics import CONTENT_TYPE, PUBLISH_EVERY_S, Metrics
 from majordomo_proxy.relay import Relay
 
 if TYPE_CHECKING:
@@ -73,14 +75,25 @@ class ProxyApp:
         )
         self._relay = Relay(self._settings, keys, self._spool, self._metrics)
         await self._relay.start()
+        publisher = asyncio.create_task(self._publish(self._relay))
+        # What was loaded until now stays: the collector need not go over it again.
+        gc.collect()
+        gc.freeze()
         try:
             yield
         finally:
+            publisher.cancel()
             # The server ends the lifespan before cancelled requests have written their
             # rows; the spool may close only when the last of them has.
             await self._relay.stop(timeout_s=self._settings.spool_wait_s + 5)
             self._spool.close()
             keys.close()
+            self._metrics.publish(self._relay.in_flight)
+
+    async def _publish(self, relay: Relay) -> None:
+        while True:
+            self._metrics.publish(relay.in_flight)
+            await asyncio.sleep(PUBLISH_EVERY_S)
 
     def _on_spool_trouble(self, sentence: str) -> None:
         self._metrics.spool_troubles.inc()
@@ -96,6 +109,7 @@ class ProxyApp:
         return JSONResponse({"status": "not ready", "reason": trouble}, status_code=503)
 
     async def _show_metrics(self, _: Request) -> Response:
+        self._metrics.publish(self._relay.in_flight if self._relay else 0)
         return PlainTextResponse(self._metrics.text(), media_type=CONTENT_TYPE)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+from collections.abc import Coroutine
 from typing import TYPE_CHECKING
 
 import aiohttp
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("majordomo_proxy")
 
 BODYLESS_STATUS = frozenset({204, 304})
+WATCH_AFTER_S = 0.05
 LOG_ID = b"X-Majordomo-Log-Id"
 
 
@@ -67,11 +69,13 @@ class Passage:
         self._exchange = exchange
         self._receive = receive
         self._send = send
-        self._patience = asyncio.timeout(None)
+        self._watch_later: asyncio.TimerHandle | None = None
         self._watcher: asyncio.Task[None] | None = None
+        self._patience: asyncio.TimerHandle | None = None
         self._started = False
         self._recorded = False
         self._too_large = False
+        self._task: asyncio.Task[None] | None = None
         self._is_abandoned = False
 
     async def run(self, url: URL, headers: RequestHeaders, body: bytes, *, more: bool) -> None:
@@ -87,23 +91,24 @@ class Passage:
             The request body, or its beginning if there is `more`.
         """
         try:
-            async with self._patience:
-                await self._call(url, headers, body, more=more)
+            await self._call(url, headers, body, more=more)
         except TimeoutError as error:
-            if self._patience.expired():
-                left = self._exchange.caller_left
-                await self._write_row("client_disconnected" if left else "completed")
-            else:
-                await self._fail("timeout", 504, _describe(error))
+            await self._fail("timeout", 504, _describe(error))
         except Exception as error:  # noqa: BLE001 - no way of ending may go without a row
             await self._fail_by(error)
         except asyncio.CancelledError:
-            # The server cancels what is still open when it has waited long enough. The
-            # request ends here, with its row, so there is nobody to pass this on to.
-            await self._fail("interrupted", 503, "the proxy was told to stop")
+            # Either patience with an abandoned answer is at its end, or the server cancels
+            # what is still open when it stops. The request ends here in both cases, with
+            # its row, so there is nobody to pass this on to.
+            if not self._is_abandoned:
+                await self._fail("interrupted", 503, "the proxy was told to stop")
+            elif not self._recorded:
+                left = self._exchange.caller_left
+                await self._write_row("client_disconnected" if left else "completed")
         finally:
-            if self._watcher is not None:
-                self._watcher.cancel()
+            for timer_or_task in (self._watch_later, self._watcher, self._patience):
+                if timer_or_task is not None:
+                    timer_or_task.cancel()
             if self._is_abandoned:
                 self._shared.abandoned -= 1
 
@@ -186,6 +191,8 @@ class Passage:
 
     async def _write_row(self, outcome: Outcome, message: str | None = None) -> None:
         """Make the row durable, or give up waiting for that after the time set."""
+        if self._watcher is None and not self._is_abandoned and _has_left(self._receive):
+            self._caller_left()
         self._recorded = True
         shared = self._shared
         try:
@@ -226,14 +233,26 @@ class Passage:
         if self._recorded:
             return
         exchange = self._exchange
-        if not self._started:
+        tell = not self._started and not exchange.caller_left
+        if tell:
             exchange.status = status
         await self._write_row(outcome, message)
-        if not self._started and not exchange.caller_left:
-            await send_error(self._send, status, kind or outcome, message, log_id=exchange.id)
+        if tell:
+            await send_error(self._send, status, kind or outcome, message or "", log_id=exchange.id)
 
     def _watch(self) -> None:
-        self._watcher = asyncio.get_running_loop().create_task(self._wait_for_disconnect())
+        """Look out for the caller's leaving, once the request was read.
+
+        A task for it would cost more than the rest of this class, so it begins only when
+        the answer takes longer than most cost to relay; before, one look at the end tells.
+        """
+        loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        self._watch_later = loop.call_later(WATCH_AFTER_S, self._begin_to_watch)
+
+    def _begin_to_watch(self) -> None:
+        if not self._recorded:
+            self._watcher = asyncio.get_running_loop().create_task(self._wait_for_disconnect())
 
     async def _wait_for_disconnect(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
@@ -251,7 +270,12 @@ class Passage:
         if shared.abandoned >= settings.abandoned_requests:
             patience_s = 0.0
         shared.abandoned += 1
-        self._patience.reschedule(asyncio.get_running_loop().time() + patience_s)
+        loop = asyncio.get_running_loop()
+        self._patience = loop.call_later(patience_s, self._give_up)
+
+    def _give_up(self) -> None:
+        if not self._recorded and self._task is not None:
+            self._task.cancel()
 
 
 async def send_error(
@@ -280,6 +304,22 @@ def body_part(message: Message) -> tuple[bytes, bool]:
     if message["type"] == "http.disconnect":
         raise CallerLeftError
     return message.get("body", b""), message.get("more_body", False)
+
+
+def _has_left(receive: Receive) -> bool:
+    """Return whether a message waits that says the caller hung up; never waits itself.
+
+    Runs the server's `receive` up to the point where it would wait, and no further.
+    """
+    waiting = receive()
+    if not isinstance(waiting, Coroutine):
+        return False
+    try:
+        waiting.send(None)
+    except StopIteration as done:
+        return bool(done.value["type"] == "http.disconnect")
+    waiting.close()
+    return False
 
 
 def _resolve(durable: asyncio.Future[bool]) -> None:

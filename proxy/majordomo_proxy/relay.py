@@ -102,7 +102,6 @@ class Relay:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Relay one request."""
         self.in_flight += 1
-        self._metrics.in_flight.inc()
         try:
             try:
                 headers, exchange, url = self._accept(scope)
@@ -117,7 +116,6 @@ class Relay:
                 await passage.run(url, headers, body, more=more)
         finally:
             self.in_flight -= 1
-            self._metrics.in_flight.dec()
 
     def _accept(self, scope: Scope) -> tuple[RequestHeaders, Exchange, URL]:
         """Check the API key, find the provider, and begin the exchange."""

@@ -74,15 +74,17 @@ async def call_all(url: str, key: str, exchanges: list[Exchange]) -> dict[int, h
 def test_recorded_calls_replayed_through_the_proxy(tmp_path: Path) -> None:
     """Usage is exact on at least 98 of 100 answers that state it; the rest is listed."""
     exchanges = [each for each in traffic.exchanges() if each.provider in PROVIDERS]
-    with Upstream(play_back) as upstream:
-        with running_proxy(
+    with (
+        Upstream(play_back) as upstream,
+        running_proxy(
             tmp_path / "data",
             openai_base_url=upstream.url,
             anthropic_base_url=upstream.url,
             gemini_base_url=upstream.url,
-        ) as proxy:
-            answers = asyncio.run(call_all(proxy.url, proxy.key, exchanges))
-            rows = {int(row["raw_metadata"]["Line"]): row for row in proxy.rows()}
+        ) as proxy,
+    ):
+        answers = asyncio.run(call_all(proxy.url, proxy.key, exchanges))
+        rows = {int(row["raw_metadata"]["Line"]): row for row in proxy.rows()}
 
     assert len(exchanges) > 600
     assert rows.keys() == answers.keys() == {each.line for each in exchanges}
