@@ -165,7 +165,9 @@ class ApiKeyCache:
     """
 
     def __init__(self, path: Path) -> None:
-        self._connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=1)
+        self._connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=1
+        )
         self._active: dict[bytes, tuple[bytes, str]] = {}
         self._version = -1
         self._checked_at = 0.0
@@ -192,8 +194,8 @@ class ApiKeyCache:
             rows = self._connection.execute(
                 "select key_hash, id from api_keys where revoked_at is null"
             ).fetchall()
-        except sqlite3.OperationalError:
-            return  # the store is busy or away: the keys known so far go on working
+        except sqlite3.DatabaseError:
+            return  # the store is busy, away or damaged: the keys known so far go on working
         self._active = {digest: (digest, key_id) for digest, key_id in rows}
         self._version = version
 

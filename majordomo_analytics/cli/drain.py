@@ -49,6 +49,9 @@ def drain(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     if lifeline is not None:
+        # Ctrl-C reaches this process too, but the workers have rows to write still: the
+        # supervisor says when the last pass is due.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
         threading.Thread(target=_wait_for_end, args=(lifeline, stop), daemon=True).start()
     reported: set[str] = set()
 

@@ -109,9 +109,16 @@ def _drain_all(data: DataDirectory, on_rows: Callable[[int], None]) -> DrainRepo
         return DrainReport(troubles=(str(error),))
     for spool in spool_files(data.spool):
         try:
+            if report.troubles and not spool.was_never_begun() and spool.holds_rewritten_rows():
+                # They may be in the older spool that made trouble: only once that one is
+                # in the lake can it be told.
+                continue
             rows, removed = _drain_spool(spool, data, on_rows)
         except (SpoolError, LakeError) as error:
             report = replace(report, troubles=(*report.troubles, str(error)))
+        except Exception as error:  # noqa: BLE001 - one spool must not hold up the others
+            trouble = f"the spool {spool.uuid} could not be drained: {error!r}"
+            report = replace(report, troubles=(*report.troubles, trouble))
         else:
             report = replace(
                 report,
@@ -129,6 +136,10 @@ def _drain_spool(
     # Taken before reading: a spool that has no writer now will never grow again.
     orphaned = writer_lock.acquire()
     try:
+        if spool.was_never_begun():
+            if orphaned:
+                spool.unlink()
+            return 0, orphaned
         appended = 0
         position = appended_up_to(data.lake, spool.uuid)
         while rows := spool.read(position, ROWS_PER_COMMIT):

@@ -24,15 +24,15 @@ if TYPE_CHECKING:
 SPOOL_VERSION = 1
 SUFFIX = ".sqlite"
 
-SCHEMA = """
-create table spool (uuid text not null, version integer not null) strict;
-create table finished (
-    sequence integer primary key autoincrement,
-    id text not null,
-    record blob not null,
-    rewritten integer not null
-) strict;
-"""
+SCHEMA = (
+    "create table spool (uuid text not null, version integer not null) strict",
+    """create table finished (
+        sequence integer primary key autoincrement,
+        id text not null,
+        record blob not null,
+        rewritten integer not null
+    ) strict""",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,8 +134,9 @@ class SpoolFile:
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
+        address = f"{self.path.absolute().as_uri()}?mode=rw"
         try:
-            with closing(sqlite3.connect(f"file:{self.path}?mode=rw", uri=True)) as connection:
+            with closing(sqlite3.connect(address, uri=True)) as connection:
                 connection.execute("pragma query_only = on")
                 version = connection.execute("select version from spool").fetchone()[0]
                 if version > SPOOL_VERSION:
@@ -149,6 +150,21 @@ class SpoolFile:
             message = f"the spool {str(self.path)!r} cannot be read: {error}"
             raise SpoolError(message) from error
 
+    def was_never_begun(self) -> bool:
+        """Return whether its worker died, or is still busy, before it could hold a row."""
+        try:
+            address = f"{self.path.absolute().as_uri()}?mode=rw"
+            with closing(sqlite3.connect(address, uri=True)) as connection:
+                return not connection.execute("select name from sqlite_master").fetchall()
+        except sqlite3.Error:
+            return False
+
+    def holds_rewritten_rows(self) -> bool:
+        """Return whether some of its rows may be in an older spool too."""
+        with self._connect() as connection:
+            query = "select exists (select 1 from finished where rewritten)"
+            return bool(connection.execute(query).fetchone()[0])
+
     def unlink(self) -> None:
         """Remove the spool with its side files; only for a spool without a writer."""
         for suffix in (SUFFIX, f"{SUFFIX}-wal", f"{SUFFIX}-shm", ".writer"):
@@ -157,15 +173,7 @@ class SpoolFile:
 
 def spool_files(folder: Path) -> list[SpoolFile]:
     """Return the spools in `folder`, oldest first."""
-    if not folder.is_dir():
-        return []
-    found = []
-    for path in folder.glob(f"*{SUFFIX}"):
-        try:
-            found.append((path.stat().st_mtime_ns, path.name, path))
-        except FileNotFoundError:  # drained and removed in this very moment
-            continue
-    return [SpoolFile(path) for _, _, path in sorted(found)]
+    return [SpoolFile(path) for path in sorted(folder.glob(f"*{SUFFIX}"))]
 
 
 def drain_lock(folder: Path) -> Lock:

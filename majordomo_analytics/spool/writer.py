@@ -13,11 +13,11 @@ import queue
 import sqlite3
 import threading
 import time
-import uuid
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from majordomo_analytics.errors import SpoolError
+from majordomo_analytics.records.ids import new_request_id
 from majordomo_analytics.spool.files import SCHEMA, SPOOL_VERSION, SUFFIX, Lock, SpoolFile
 
 if TYPE_CHECKING:
@@ -47,6 +47,8 @@ class SpoolWriter:
     rotate_bytes
         A new file is begun once this much was written to one; the old file goes when it
         is drained. Rows that were drained lie in the file until then.
+    most_waiting_bytes
+        How much may wait in memory for the disk; a row beyond that is refused.
     on_trouble
         Called from the writer's thread with one sentence each time a commit fails.
     """
@@ -56,16 +58,20 @@ class SpoolWriter:
         folder: Path,
         *,
         rotate_bytes: int = 64 * 2**20,
+        most_waiting_bytes: int = 64 * 2**20,
         on_trouble: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._folder = folder
         self._rotate_bytes = rotate_bytes
+        self._most_waiting_bytes = most_waiting_bytes
         self._on_trouble = on_trouble
         self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._trouble: str | None = None
-        self._handed_over = 0  # counted by the event loop's thread only
-        self._written = 0  # counted by the writer's thread only
+        # Of each pair the first is counted by the event loop's thread only, the second by
+        # the writer's thread only.
+        self._handed_over = self._written = 0
+        self._handed_over_bytes = self._durable_bytes = 0
         self._suspect = False
         self._open_file()
         self._thread = threading.Thread(target=self._run, name="spool-writer", daemon=True)
@@ -91,11 +97,21 @@ class SpoolWriter:
 
         The row is written in any case: who resolves or cancels the future because he no
         longer waits loses only the knowledge of it.
+
+        Raises
+        ------
+        SpoolError
+            If so much waits for the disk already that memory would not be bounded.
         """
+        waiting_bytes = self._handed_over_bytes - self._durable_bytes
+        if waiting_bytes > self._most_waiting_bytes:
+            message = f"{waiting_bytes:,} bytes wait for the disk already: {self._trouble}"
+            raise SpoolError(message)
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
         future = self._loop.create_future()
         self._handed_over += 1
+        self._handed_over_bytes += len(record)
         self._waiting.put((request_id, record, future))
         return future
 
@@ -185,6 +201,7 @@ class SpoolWriter:
     def _wake(self, batch: Iterable[_Waiting]) -> None:
         futures = [future for _, _, future in batch]
         self._written += len(futures)
+        self._durable_bytes += sum(len(record) for _, record, _ in batch)
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(_settle, futures)
 
@@ -209,7 +226,7 @@ class SpoolWriter:
 
     def _open_file(self) -> None:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self._folder / f"{uuid.uuid4()}{SUFFIX}"
+        path = self._folder / f"{new_request_id()}{SUFFIX}"  # a UUIDv7: names sort by age
         file = SpoolFile(path)
         lock = file.writer_lock
         if not lock.acquire():
@@ -265,8 +282,11 @@ def _create_database(path: Path, spool_uuid: str) -> sqlite3.Connection:
         connection.execute("pragma synchronous = full")
         connection.execute(f"pragma busy_timeout = {BUSY_TIMEOUT_MS}")
         connection.execute(f"pragma journal_size_limit = {WAL_LIMIT_BYTES}")
-        connection.executescript(SCHEMA)
+        connection.execute("begin immediate")
+        for statement in SCHEMA:
+            connection.execute(statement)
         connection.execute("insert into spool values (?, ?)", (spool_uuid, SPOOL_VERSION))
+        connection.execute("commit")
     except BaseException:
         connection.close()
         raise

@@ -71,6 +71,7 @@ class ProxyApp:
         self._spool = SpoolWriter(
             data.spool,
             rotate_bytes=self._settings.spool_rotate_bytes,
+            most_waiting_bytes=self._settings.spool_memory_bytes,
             on_trouble=self._on_spool_trouble,
         )
         self._relay = Relay(self._settings, keys, self._spool, self._metrics)

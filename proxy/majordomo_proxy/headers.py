@@ -124,10 +124,18 @@ def _named_by_connection(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[by
     return frozenset(named)
 
 
-def relay_response_headers(raw_headers: Iterable[tuple[bytes, bytes]]) -> Headers:
-    """Return the response headers that go to the caller, as they came."""
+def relay_response_headers(
+    raw_headers: Iterable[tuple[bytes, bytes]], *, without_length: bool = False
+) -> Headers:
+    """Return the response headers that go to the caller, as they came.
+
+    A status without a body may name the length of the body it stands for, which the server
+    would take for one it has to send: then the length is left out.
+    """
     raw_headers = tuple(raw_headers)
     dropped = HOP_BY_HOP | _named_by_connection((n.lower(), v) for n, v in raw_headers)
+    if without_length:
+        dropped |= {b"content-length"}
     return [(name, value) for name, value in raw_headers if name.lower() not in dropped]
 
 

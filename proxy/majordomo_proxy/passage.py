@@ -90,6 +90,7 @@ class Passage:
         body
             The request body, or its beginning if there is `more`.
         """
+        self._task = asyncio.current_task()
         try:
             await self._call(url, headers, body, more=more)
         except TimeoutError as error:
@@ -159,13 +160,14 @@ class Passage:
             answer_headers.get("Content-Encoding"),
             answer_headers.get("x-request-id") or answer_headers.get("request-id"),
         )
-        relayed = relay_response_headers(response.raw_headers)
+        is_bodyless = response.status in BODYLESS_STATUS
+        relayed = relay_response_headers(response.raw_headers, without_length=is_bodyless)
         relayed.append((LOG_ID, exchange.id.encode("ascii")))
         start = {"type": "http.response.start", "status": response.status, "headers": relayed}
         remaining = _content_length(answer_headers.get("Content-Length"))
         content = response.content
         last = b""
-        if exchange.method == "HEAD" or response.status in BODYLESS_STATUS or remaining == 0:
+        if exchange.method == "HEAD" or is_bodyless or remaining == 0:
             # These headers complete the message, so they are what waits for the row.
             await self._write_row("completed")
             await send(start)
@@ -247,7 +249,6 @@ class Passage:
         the answer takes longer than most cost to relay; before, one look at the end tells.
         """
         loop = asyncio.get_running_loop()
-        self._task = asyncio.current_task()
         self._watch_later = loop.call_later(WATCH_AFTER_S, self._begin_to_watch)
 
     def _begin_to_watch(self) -> None:

@@ -40,6 +40,9 @@ class Settings:
         5.0, "longest wait for a row to be durable before the answer ends", least=0.0
     )
     spool_rotate_bytes: int = setting(64 * MIB, "size at which a new spool file is begun", least=1)
+    spool_memory_bytes: int = setting(
+        64 * MIB, "rows that may wait in memory for a failing disk; more are lost", least=1
+    )
     abandoned_read_s: float = setting(
         30.0, "how long an answer whose caller left is read on for its usage", least=0.0
     )

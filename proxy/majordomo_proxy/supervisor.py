@@ -13,12 +13,15 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from prometheus_client.multiprocess import mark_process_dead
+
 from majordomo_analytics.datadir import DataDirectory
 from majordomo_analytics.errors import SettingsError
 from majordomo_proxy.worker import SETTINGS_VARIABLE, settings_to_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from majordomo_proxy.settings import Settings
 
@@ -41,10 +44,14 @@ class Child:
         What messages call it.
     command
         How it is started.
+    inherits
+        The descriptors it is given. Only workers get the listening socket: whoever holds it
+        keeps the port.
     """
 
     name: str
     command: list[str]
+    inherits: tuple[int, ...]
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     start_at: float = 0.0
@@ -67,7 +74,6 @@ class Supervisor:
         self._say = say
         self._stop = threading.Event()
         self._children: list[Child] = []
-        self._inherited: tuple[int, ...] = ()
         self._environment: dict[str, str] = {}
 
     def run(self) -> int:
@@ -81,26 +87,25 @@ class Supervisor:
             If the address cannot be listened on.
         """
         data = DataDirectory.create(self._settings.data)
-        shutil.rmtree(data.metrics, ignore_errors=True)
-        data.metrics.mkdir(mode=0o700, parents=True)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
         with _listen(self._settings) as listener:
             lifeline_read, lifeline_write = os.pipe()
             host, port = listener.getsockname()[:2]
-            self._inherited = (listener.fileno(), lifeline_read)
+            metrics = _fresh_metrics(data.metrics)
             self._environment = {
                 **os.environ,
                 SETTINGS_VARIABLE: settings_to_text(self._settings),
-                "PROMETHEUS_MULTIPROC_DIR": str(data.metrics.absolute()),
+                "PROMETHEUS_MULTIPROC_DIR": str(metrics.absolute()),
             }
-            fds = [str(descriptor) for descriptor in self._inherited]
-            worker = [sys.executable, "-m", "majordomo_proxy.worker", *fds]
+            sockets = (listener.fileno(), lifeline_read)
+            worker = [sys.executable, "-m", "majordomo_proxy.worker", *map(str, sockets)]
             drain = [sys.executable, "-m", "majordomo_analytics", "drain"]
-            drain += ["--data", str(data.root), "--lifeline", fds[1]]
+            drain += ["--data", str(data.root), "--lifeline", str(lifeline_read)]
+            numbers = range(1, self._settings.workers + 1)
             self._children = [
-                *(Child(f"worker {n}", worker) for n in range(1, self._settings.workers + 1)),
-                Child("drain", drain),
+                *(Child(f"worker {n}", worker, sockets) for n in numbers),
+                Child("drain", drain, (lifeline_read,)),
             ]
             try:
                 for child in self._children:
@@ -110,7 +115,9 @@ class Supervisor:
                     for child in self._children:
                         self._look_after(child)
             finally:
+                listener.close()  # who calls now is refused, and does not wait in vain
                 self._end()
+                shutil.rmtree(metrics, ignore_errors=True)
                 os.close(lifeline_write)
                 os.close(lifeline_read)
         return 0
@@ -120,7 +127,7 @@ class Supervisor:
         child.process = subprocess.Popen(
             child.command,
             env=self._environment,
-            pass_fds=self._inherited,
+            pass_fds=child.inherits,
             stdin=subprocess.DEVNULL,
         )
 
@@ -136,6 +143,9 @@ class Supervisor:
         if now - child.started_at > STEADY_S:
             child.pause_s = FIRST_PAUSE_S
         self._say(f"{child.name} ended with status {status}; again in {child.pause_s:g} s")
+        mark_process_dead(  # type: ignore[no-untyped-call]
+            child.process.pid, self._environment["PROMETHEUS_MULTIPROC_DIR"]
+        )
         child.process = None
         child.start_at = now + child.pause_s
         child.pause_s = min(child.pause_s * 2, LONGEST_PAUSE_S)
@@ -159,6 +169,22 @@ def _end_all(children: list[Child], grace_s: float) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+
+
+def _fresh_metrics(folder: Path) -> Path:
+    """Return a folder for the counters of this run; those of runs that are over go."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for old in folder.iterdir():
+        try:
+            os.kill(int(old.name), 0)
+        except (ValueError, ProcessLookupError):
+            shutil.rmtree(old, ignore_errors=True)
+        except PermissionError:
+            continue  # it lives, under another user
+    fresh = folder / str(os.getpid())
+    shutil.rmtree(fresh, ignore_errors=True)
+    fresh.mkdir(mode=0o700)
+    return fresh
 
 
 def _listen(settings: Settings) -> socket.socket:

@@ -65,21 +65,27 @@ def serve(settings: Settings, listener: socket.socket, lifeline: int | None = No
         timeout_graceful_shutdown=max(1, round(settings.stop_timeout_s)),
     )
     server = uvicorn.Server(config)
-    # uvicorn raises the signal again once it has stopped; a handler of ours makes that
-    # the ordinary end of a process that did what it was told.
+
+    def end(*_: object) -> None:
+        server.should_exit = True
+
+    # Until uvicorn takes signals itself, and again once it has stopped and raises them
+    # anew: then this makes it the ordinary end of a process that did what it was told.
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
+        signal.signal(number, end)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(_serve(server, listener, lifeline))
 
 
 async def _serve(server: uvicorn.Server, listener: socket.socket, lifeline: int | None) -> None:
     if lifeline is not None:
+        loop = asyncio.get_running_loop()
 
         def supervisor_gone() -> None:
+            loop.remove_reader(lifeline)
             server.should_exit = True
 
-        asyncio.get_running_loop().add_reader(lifeline, supervisor_gone)
+        loop.add_reader(lifeline, supervisor_gone)
     await server.serve(sockets=[listener])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sqlite3
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -126,17 +127,62 @@ def test_a_row_that_two_spools_hold_is_counted_once(data: DataDirectory) -> None
     assert sorted(row["id"] for row in lake_rows(data.root)) == sorted([twice.id, once.id])
 
 
+def test_a_commit_that_failed_but_reached_the_disk_is_counted_once(
+    data: DataDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The rows are in both files then; the older one is drained first."""
+    insert = SpoolWriter._insert
+    failures = iter([True])
+
+    def insert_and_fail_once(self: SpoolWriter, rows: Any, *, rewritten: bool) -> None:
+        insert(self, rows, rewritten=rewritten)
+        if next(failures, False):
+            raise sqlite3.OperationalError("disk I/O error")
+
+    monkeypatch.setattr(SpoolWriter, "_insert", insert_and_fail_once)
+    record = a_record()
+    spool(data, record)
+    assert len(spool_files(data.spool)) == 2
+
+    drain_once(data)
+    assert [row["id"] for row in lake_rows(data.root)] == [record.id]
+
+
+def test_rewritten_rows_wait_for_an_older_spool_that_makes_trouble(data: DataDirectory) -> None:
+    (data.spool / "0000.sqlite").write_bytes(b"this is no database" * 100)
+
+    async def rewrite() -> None:
+        writer = SpoolWriter(data.spool)
+        writer._suspect = True
+        record = a_record()
+        await writer.append(record.id, encode_record(record))
+        writer.close()
+
+    asyncio.run(rewrite())
+    assert drain_once(data).rows == 0
+
+    (data.spool / "0000.sqlite").unlink()
+    assert drain_once(data).rows == 1
+
+
+def test_a_spool_whose_worker_died_while_making_it_is_removed(data: DataDirectory) -> None:
+    (data.spool / "0000.sqlite").touch()
+
+    assert drain_once(data) == DrainReport(spools_removed=1)
+    assert spool_files(data.spool) == []
+
+
 def test_a_damaged_spool_does_not_hold_up_the_others(data: DataDirectory) -> None:
     """Nothing of it is removed, and the exit status says that something is left."""
-    (data.spool / "aaaa.sqlite").write_bytes(b"this is no database" * 100)
+    (data.spool / "0000.sqlite").write_bytes(b"this is no database" * 100)
     spool(data, a_record())
 
     ended = mdm("drain", "--data", str(data.root), "--once", check=False)
 
     assert ended.returncode == 3
-    assert "aaaa.sqlite" in ended.stderr
+    assert "0000.sqlite" in ended.stderr
     assert len(lake_rows(data.root)) == 1
-    assert (data.spool / "aaaa.sqlite").exists()
+    assert (data.spool / "0000.sqlite").exists()
 
 
 def test_a_record_of_a_newer_version_stays_in_the_spool(data: DataDirectory) -> None:

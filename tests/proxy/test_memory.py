@@ -71,8 +71,8 @@ def most_memory(proxy: RunningProxy) -> int:
     return int(line.split()[1]) * 1024
 
 
-async def call(proxy: RunningProxy) -> int:
-    """Make one streamed call over a bare socket; return how many bytes came."""
+async def call(proxy: RunningProxy) -> tuple[int, bytes]:
+    """Make one streamed call over a bare socket; return its size and its last bytes."""
     reader, writer = await asyncio.open_connection("127.0.0.1", proxy.port)
     body = b'{"model":"gpt-4o-mini","stream":true}'
     writer.write(
@@ -80,11 +80,12 @@ async def call(proxy: RunningProxy) -> int:
         b"X-Majordomo-Key: %b\r\nContent-Length: %d\r\n\r\n%b"
         % (proxy.key.encode(), len(body), body)
     )
-    received = 0
+    received, last = 0, b""
     while part := await reader.read(MIB):
         received += len(part)
+        last = (last + part)[-100:]
     writer.close()
-    return received
+    return received, last
 
 
 @pytest.mark.slow
@@ -94,7 +95,9 @@ def test_an_answer_of_200_mb_passes_within_150_mb(tmp_path: Path, script: object
         Upstream(script) as upstream,  # type: ignore[arg-type]
         running_proxy(tmp_path / "data", openai_base_url=upstream.url) as proxy,
     ):
-        assert asyncio.run(call(proxy)) > 200 * MIB
+        received, last = asyncio.run(call(proxy))
+        assert received > 200 * MIB
+        assert last.endswith(b"0\r\n\r\n")
         assert most_memory(proxy) < LIMIT
         (row,) = proxy.rows()
 
@@ -104,17 +107,17 @@ def test_an_answer_of_200_mb_passes_within_150_mb(tmp_path: Path, script: object
 
 @pytest.mark.slow
 def test_500_slow_streams_at_once_pass_within_150_mb(tmp_path: Path) -> None:
-    async def all_at_once(proxy: RunningProxy) -> list[int]:
+    async def all_at_once(proxy: RunningProxy) -> list[tuple[int, bytes]]:
         return await asyncio.gather(*(call(proxy) for _ in range(500)))
 
     with (
         Upstream(slow_answer) as upstream,
         running_proxy(tmp_path / "data", openai_base_url=upstream.url) as proxy,
     ):
-        sizes = asyncio.run(all_at_once(proxy))
+        answers = asyncio.run(all_at_once(proxy))
         assert most_memory(proxy) < LIMIT
         rows = proxy.rows()
 
-    assert len(set(sizes)) == 1
+    assert all(last.endswith(b"0\r\n\r\n") for _, last in answers)
     assert len(rows) == 500
     assert {(row["outcome"], row["input_tokens"]) for row in rows} == {("completed", 120)}

@@ -160,6 +160,32 @@ def test_a_caller_who_leaves_has_a_row_with_the_usage_of_the_whole_answer(
     assert row["usage_status"] == "reported"
 
 
+@pytest.mark.parametrize("request_bytes", [2, 400_000])
+def test_an_abandoned_answer_is_not_read_on_for_ever(
+    tmp_path_factory: pytest.TempPathFactory, request_bytes: int
+) -> None:
+    """After the time set it is cut, whether the request was small or streamed through."""
+    data = tmp_path_factory.mktemp("abandoned") / "data"
+    with (
+        Upstream(answer_by_path) as upstream,
+        running_proxy(data, openai_base_url=upstream.url, abandoned_read_s="0.2") as proxy,
+    ):
+        with httpx.stream(
+            "POST",
+            f"{proxy.url}{CHAT}?script=silent-in-stream",
+            headers=proxy.headers(),
+            content=b"x" * request_bytes,
+            timeout=20,
+        ) as answer:
+            next(answer.iter_raw())
+        time.sleep(1.5)
+        row = row_of(proxy, answer)
+
+    assert row["outcome"] == "client_disconnected"
+    assert row["response_time_ms"] < 5000
+    assert (row["usage_status"], row["total_cost"]) == ("missing", None)
+
+
 def test_a_refused_connection_is_a_502_with_a_row(tmp_path_factory: pytest.TempPathFactory) -> None:
     data = tmp_path_factory.mktemp("refused") / "data"
     with running_proxy(data, openai_base_url=f"http://127.0.0.1:{free_port()}") as proxy:

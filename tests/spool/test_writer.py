@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from majordomo_analytics.errors import SpoolError
 from majordomo_analytics.spool.files import SpoolFile, spool_files
 from majordomo_analytics.spool.writer import SpoolWriter
 
@@ -218,9 +219,40 @@ def test_closing_writes_what_waits(tmp_path: Path) -> None:
 
 
 def test_spool_files_come_oldest_first(tmp_path: Path) -> None:
-    for age, name in enumerate(["c", "a", "b"]):
-        path = tmp_path / f"{name}.sqlite"
-        path.touch()
-        os.utime(path, (time.time() - age, time.time() - age))
+    """Whatever was touched last: closing a file writes to it once more."""
 
-    assert [file.uuid for file in spool_files(tmp_path)] == ["b", "a", "c"]
+    async def run() -> list[str]:
+        writer = SpoolWriter(tmp_path, rotate_bytes=1)
+        used = []
+        for number in range(5):
+            used.append(writer.uuid)
+            await writer.append(str(number), b"r")
+            time.sleep(0.01)  # noqa: ASYNC251 - nothing else runs in this loop
+        writer.close()
+        return used
+
+    used = asyncio.run(run())
+    os.utime(tmp_path / f"{used[0]}.sqlite")
+
+    assert [file.uuid for file in spool_files(tmp_path)][:5] == used
+
+
+def test_more_rows_than_memory_should_hold_are_refused(tmp_path: Path) -> None:
+    """While the disk does not take them; what was taken is written when it does."""
+
+    async def run() -> None:
+        writer = SpoolWriter(tmp_path, most_waiting_bytes=10_000)
+        (file,) = spool_files(tmp_path)
+        other = sqlite3.connect(file.path, isolation_level=None)
+        other.execute("begin immediate")
+        for taken in range(11):
+            writer.append(str(taken), b"x" * 1000)
+        with pytest.raises(SpoolError, match="wait for the disk"):
+            writer.append("one too many", b"x" * 1000)
+        other.execute("rollback")
+        other.close()
+        writer.close()
+
+    asyncio.run(run())
+
+    assert len(rows_on_disk(tmp_path)) == 11

@@ -20,7 +20,7 @@ async def answer_by_path(request: Received, writer: asyncio.StreamWriter) -> Non
 
 
 async def not_modified(_: Received, writer: asyncio.StreamWriter) -> None:
-    writer.write(head("304 Not Modified", 'ETag: "7"'))
+    writer.write(head("304 Not Modified", 'ETag: "7"', "Content-Length: 1234"))
 
 
 async def no_content(_: Received, writer: asyncio.StreamWriter) -> None:
