@@ -227,7 +227,8 @@ def test_spool_files_come_oldest_first(tmp_path: Path) -> None:
         for number in range(5):
             used.append(writer.uuid)
             await writer.append(str(number), b"r")
-            time.sleep(0.01)  # noqa: ASYNC251 - nothing else runs in this loop
+            while writer.uuid == used[-1]:  # noqa: ASYNC110 - changed by another thread
+                await asyncio.sleep(0.001)
         writer.close()
         return used
 
