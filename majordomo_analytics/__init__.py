@@ -15,10 +15,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from majordomo_analytics.errors import (
+        DataDirectoryError,
         FilterError,
         LakeError,
         LakeNotFoundError,
         MajordomoError,
+        MissingExtraError,
+        NewerLayoutError,
         QueryError,
         ResultOverflowError,
         SourceError,
@@ -36,10 +39,13 @@ __version__ = "0.1.0"
 
 _HOMES = {
     "errors": (
+        "DataDirectoryError",
         "FilterError",
         "LakeError",
         "LakeNotFoundError",
         "MajordomoError",
+        "MissingExtraError",
+        "NewerLayoutError",
         "QueryError",
         "ResultOverflowError",
         "SourceError",
@@ -57,12 +63,15 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "MEASURES",
+    "DataDirectoryError",
     "FilterError",
     "LakeError",
     "LakeNotFoundError",
     "Ledger",
     "MajordomoError",
     "Measure",
+    "MissingExtraError",
+    "NewerLayoutError",
     "QueryError",
     "QueryResult",
     "ResultOverflowError",

@@ -11,12 +11,15 @@ import majordomo_analytics as ma
 
 PUBLIC = [
     "MEASURES",
+    "DataDirectoryError",
     "FilterError",
     "LakeError",
     "LakeNotFoundError",
     "Ledger",
     "MajordomoError",
     "Measure",
+    "MissingExtraError",
+    "NewerLayoutError",
     "QueryError",
     "QueryResult",
     "ResultOverflowError",

@@ -21,7 +21,7 @@ app = typer.Typer(
     name="mdm",
     no_args_is_help=True,
     add_completion=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,
     help="What did your LLM calls cost, for whom, and why did it rise?",
 )
 app.command()(demo)

@@ -31,8 +31,8 @@ def settings_help() -> str:
     lines = [f"{name}: {meaning}." for name, meaning in environment_names().items()]
     intro = (
         "Every setting can also stand in the environment, or, without MAJORDOMO_ and in lower "
-        "case, in the TOML file of --config; base addresses there are "
-        "[providers.NAME] base_url."
+        "case, in the TOML file of --config; base addresses are there base_url in a table "
+        "providers.NAME."
     )
     return "\n\n".join([intro, *lines])
 
@@ -40,10 +40,10 @@ def settings_help() -> str:
 def proxy(
     data: DataOption = DEFAULT_DATA,
     host: Annotated[
-        str | None, typer.Option(help="Address to listen on. [default: 127.0.0.1]")
+        str | None, typer.Option(help="Address to listen on (default 127.0.0.1).")
     ] = None,
-    port: Annotated[int | None, typer.Option(help="Port to listen on. [default: 7680]")] = None,
-    workers: Annotated[int | None, typer.Option(help="Worker processes. [default: 1]")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on (default 7680).")] = None,
+    workers: Annotated[int | None, typer.Option(help="Worker processes (default 1).")] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file of settings.")] = None,
 ) -> None:
     """Relay LLM calls to their providers and write one row for each.
