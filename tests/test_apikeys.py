@@ -6,6 +6,8 @@ import hashlib
 import json
 import re
 import stat
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,12 @@ def store(tmp_path: Path) -> ApiKeyStore:
     return ApiKeyStore(tmp_path / "keys.sqlite")
 
 
+@pytest.fixture
+def cache(tmp_path: Path, store: ApiKeyStore) -> Iterator[ApiKeyCache]:
+    with closing(ApiKeyCache(tmp_path / "keys.sqlite")) as opened:
+        yield opened
+
+
 def test_a_key_has_32_random_bytes_and_no_plain_text_at_rest(tmp_path: Path) -> None:
     path = tmp_path / "keys.sqlite"
     issued = ApiKeyStore(path).create("billing")
@@ -32,8 +40,7 @@ def test_a_key_has_32_random_bytes_and_no_plain_text_at_rest(tmp_path: Path) -> 
     assert issued.key not in repr(issued)
 
 
-def test_a_worker_sees_new_and_revoked_keys(tmp_path: Path, store: ApiKeyStore) -> None:
-    cache = ApiKeyCache(tmp_path / "keys.sqlite")
+def test_a_worker_sees_new_and_revoked_keys(store: ApiKeyStore, cache: ApiKeyCache) -> None:
     issued = store.create("billing")
     assert cache.find(issued.key.encode()) == issued.id
 
@@ -43,14 +50,13 @@ def test_a_worker_sees_new_and_revoked_keys(tmp_path: Path, store: ApiKeyStore) 
 
 
 @pytest.mark.parametrize("key", [b"", b"mdm_sk_", b"\xff\x00", b"x" * 10_000])
-def test_what_is_no_key_is_refused(tmp_path: Path, store: ApiKeyStore, key: bytes) -> None:
+def test_what_is_no_key_is_refused(store: ApiKeyStore, cache: ApiKeyCache, key: bytes) -> None:
     store.create("billing")
-    assert ApiKeyCache(tmp_path / "keys.sqlite").find(key) is None
+    assert cache.find(key) is None
 
 
-def test_a_flood_of_unknown_keys_takes_no_memory(tmp_path: Path, store: ApiKeyStore) -> None:
+def test_a_flood_of_unknown_keys_takes_no_memory(store: ApiKeyStore, cache: ApiKeyCache) -> None:
     store.create("billing")
-    cache = ApiKeyCache(tmp_path / "keys.sqlite")
     for number in range(1000):
         assert cache.find(b"mdm_sk_%d" % number) is None
 

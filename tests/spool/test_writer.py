@@ -7,6 +7,7 @@ import os
 import sqlite3
 import stat
 import threading
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -96,7 +97,7 @@ def test_a_stalled_file_delays_its_rows_and_loses_none(tmp_path: Path) -> None:
     async def run() -> None:
         writer = SpoolWriter(tmp_path)
         (file,) = spool_files(tmp_path)
-        with sqlite3.connect(file.path, isolation_level=None) as other:
+        with closing(sqlite3.connect(file.path, isolation_level=None)) as other:
             other.execute("begin immediate")
             future = writer.append("a", b"r")
             await asyncio.sleep(0.3)
@@ -136,7 +137,7 @@ def test_a_file_that_fails_is_left_and_its_rows_go_to_a_fresh_one(
 
 
 def _has_rows(file: SpoolFile) -> bool:
-    with sqlite3.connect(file.path) as connection:
+    with closing(sqlite3.connect(file.path)) as connection:
         tables = connection.execute("select name from sqlite_master").fetchall()
     return ("finished",) in tables
 
