@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shlex
+import shutil
+import sys
 import time
 from collections import defaultdict
 from contextlib import contextmanager
@@ -182,7 +184,16 @@ def _say_what_next(data: Path, report: Path) -> None:
         f"\n"
         f"or in a shell:\n"
         f"\n"
-        f"    mdm query --data {shlex.quote(str(data))} --by Team --measure total_cost "
+        f"    {_mdm()} query --data {shlex.quote(str(data))} --by Team --measure total_cost "
         f"--measure requests",
         markup=False,
     )
+
+
+def _mdm() -> str:
+    """Return how the shell finds this `mdm`: by its path unless its folder is searched."""
+    beside = Path(sys.executable).parent / "mdm"
+    if shutil.which("mdm") or not beside.exists():
+        return "mdm"
+    here = Path.cwd()
+    return shlex.quote(str(beside.relative_to(here) if beside.is_relative_to(here) else beside))

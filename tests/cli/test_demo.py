@@ -91,7 +91,7 @@ def test_python_of_the_closing_lines_runs_as_printed(shown: tuple[Path, str]) ->
 def test_command_of_the_closing_lines_runs_as_printed(shown: tuple[Path, str]) -> None:
     """It shows all requests of the lake: those of both runs."""
     folder, printed = shown
-    command = re.search(r"^ +mdm (query .*)$", printed, re.MULTILINE)
+    command = re.search(r"^ +\S*mdm (query .*)$", printed, re.MULTILINE)
     assert command is not None
     done = run(*command[1].split(), folder=folder)
     assert done.returncode == 0, done.stderr
