@@ -19,7 +19,7 @@ from majordomo_analytics.lake.table import (
     appended_up_to,
     create_lake,
     ids_held,
-    take_snapshot,
+    lake_schema,
 )
 from majordomo_analytics.records.request import decode_record
 from majordomo_analytics.spool.files import drain_lock, spool_files
@@ -157,7 +157,7 @@ def _append(rows: list[SpooledRow], spool: SpoolFile, data: DataDirectory) -> in
     rewritten = [row.id for row in rows if row.rewritten]
     held = ids_held(data.lake, rewritten) if rewritten else set()
     records = [decode_record(row.record) for row in rows if row.id not in held]
-    table = table_of(records, take_snapshot(data.lake).schema, created_at=datetime.now(UTC))
+    table = table_of(records, lake_schema(data.lake), created_at=datetime.now(UTC))
     append_once(
         data.lake,
         table,

@@ -120,7 +120,7 @@ def take_snapshot(
             f"by {PARTITION_COLUMN}"
         )
         raise LakeError(message)
-    schema = pa.schema(table.schema().to_arrow())
+    schema = _schema_of(table)
     actions = pa.table(table.get_add_actions(flatten=True))
     days = actions.column(f"partition.{PARTITION_COLUMN}").to_pylist()
     counts = actions.column("num_records").to_pylist()
@@ -168,6 +168,11 @@ def create_lake(uri: str | Path) -> None:
     except (DeltaError, OSError) as error:
         message = f"the lake at {str(uri)!r} cannot be made: {error}"
         raise LakeError(message) from error
+
+
+def lake_schema(uri: str | Path) -> pa.Schema:
+    """Return the Arrow schema of the lake's rows as it is now; lists no files."""
+    return _schema_of(_open(uri))
 
 
 def appended_up_to(uri: str | Path, application: str) -> int:
@@ -250,6 +255,10 @@ def _open(
         )
         raise LakeError(message)
     return table
+
+
+def _schema_of(table: DeltaTable) -> pa.Schema:
+    return pa.schema(table.schema().to_arrow())
 
 
 def _tail(path: str) -> str:

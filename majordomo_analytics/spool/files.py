@@ -126,17 +126,14 @@ class SpoolFile:
             for sequence, request_id, record, rewritten in rows
         ]
 
-    def last_sequence(self) -> int:
-        """Return the sequence number of the newest row, 0 when there is none."""
-        with self._connect() as connection:
-            row = connection.execute("select max(sequence) from finished").fetchone()
-        return row[0] or 0
+    def _open(self) -> closing[sqlite3.Connection]:
+        address = f"{self.path.absolute().as_uri()}?mode=rw"
+        return closing(sqlite3.connect(address, uri=True))
 
     @contextmanager
     def _connect(self) -> Iterator[sqlite3.Connection]:
-        address = f"{self.path.absolute().as_uri()}?mode=rw"
         try:
-            with closing(sqlite3.connect(address, uri=True)) as connection:
+            with self._open() as connection:
                 connection.execute("pragma query_only = on")
                 version = connection.execute("select version from spool").fetchone()[0]
                 if version > SPOOL_VERSION:
@@ -153,8 +150,7 @@ class SpoolFile:
     def was_never_begun(self) -> bool:
         """Return whether its worker died, or is still busy, before it could hold a row."""
         try:
-            address = f"{self.path.absolute().as_uri()}?mode=rw"
-            with closing(sqlite3.connect(address, uri=True)) as connection:
+            with self._open() as connection:
                 return not connection.execute("select name from sqlite_master").fetchall()
         except sqlite3.Error:
             return False
