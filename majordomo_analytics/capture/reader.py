@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -53,6 +54,7 @@ class Captured(msgspec.Struct, frozen=True):
 
 
 NOTHING = Captured()
+NO_HEADERS: Mapping[str, str] = {}
 
 
 class UsageReader:
@@ -64,11 +66,22 @@ class UsageReader:
         Which API answers; None reads nothing.
     content_encoding
         The header of that name. It is a hint: the first bytes decide.
+    headers
+        The answer's headers, for the APIs that state counts there.
+    adds_reasoning
+        Whether this provider's chat completions leave reasoning out of the completion.
     """
 
-    def __init__(self, flavour: Flavour | None, *, content_encoding: str | None = None) -> None:
+    def __init__(
+        self,
+        flavour: Flavour | None,
+        *,
+        content_encoding: str | None = None,
+        headers: Mapping[str, str] = NO_HEADERS,
+        adds_reasoning: bool = False,
+    ) -> None:
         self._accumulator: Accumulator | None = None
-        if flavour is not None:
+        if flavour is not None and flavour in ACCUMULATORS:
             self._accumulator = ACCUMULATORS[flavour]()
             self._form = Form(self._accumulator.kept, self._accumulator.offer)
             self._decoder = Decoder(content_encoding, self._form.feed)

@@ -34,7 +34,8 @@ def row_of(record: RequestRecord, *, created_at: datetime) -> dict[str, Any]:
     for name in _NOT_COLUMNS:
         del row[name]
     for name, value in msgspec.structs.asdict(usage).items():
-        row[_RENAMED.get(name, name)] = value
+        if name != "iterations":
+            row[_RENAMED.get(name, name)] = value
     row.update(
         requested_date=record.requested_at.astimezone(UTC).date(),
         input_cost=cost.input_cost,

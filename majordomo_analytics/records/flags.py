@@ -13,6 +13,9 @@ USAGE_PART_OVER_WHOLE: Final = "usage_part_over_whole"
 USAGE_TOTAL_MISMATCH: Final = "usage_total_mismatch"
 BODY_NOT_READ: Final = "body_not_read"
 BODY_TOO_LARGE: Final = "body_too_large"
+USAGE_REPEATED: Final = "usage_repeated"
+USAGE_CHUNK_LEFT: Final = "usage_chunk_left"
+PRICE_TIER_UNKNOWN: Final = "price_tier_unknown"
 ERROR_IN_STREAM: Final = "error_in_stream"
 TEXT_CLEANED: Final = "text_cleaned"
 
@@ -24,6 +27,9 @@ FLAGS: dict[str, str] = {
     USAGE_BAD_NUMBER: "the provider sent a count that is no count; it is null here",
     USAGE_PART_OVER_WHOLE: "the provider reported a part larger than its whole",
     USAGE_TOTAL_MISMATCH: "the provider's own total differs from its parts",
+    USAGE_REPEATED: "an answer that was asked for again; another row has its usage and cost",
+    USAGE_CHUNK_LEFT: "usage that the proxy asked for could not be taken out of the stream again",
+    PRICE_TIER_UNKNOWN: "there is no price for the service tier named; the standard price counts",
     BODY_NOT_READ: "the answer could not be read as its API promises",
     BODY_TOO_LARGE: "the answer was too large to look for usage in it",
     ERROR_IN_STREAM: "the provider reported an error inside a successful stream",

@@ -22,6 +22,7 @@ RESERVED: dict[bytes, str] = {
     b"x-majordomo-key": "the caller's API key; checked, hashed, never stored or forwarded",
     b"x-majordomo-provider": "the provider to call, instead of what the path says",
     b"x-majordomo-provider-alias": "a name of the caller's own for the provider credential",
+    b"x-majordomo-bedrock-region": "the AWS region to call, for providers that have one in each",
 }
 """The control headers, which the proxy acts on; every other one is metadata."""
 

@@ -48,7 +48,7 @@ class RequestRecord(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=Tru
     outcome: Outcome
     error_message: str | None = None
     is_streamed: bool | None = None
-    attempt: int | None = None
+    retry_attempt: int | None = None
     provider_request_id: str | None = None
     response_id: str | None = None
     request_bytes: int | None = None

@@ -15,8 +15,8 @@ import msgspec
 UsageStatus = Literal["reported", "partial", "estimated", "missing"]
 """`reported`: the final counts were seen; `partial`: a stream was cut before them."""
 
-UsageSource = Literal["body", "stream_final", "stream_partial", "header"]
-"""Where the counts stood in the provider's answer."""
+UsageSource = Literal["body", "stream_final", "stream_partial", "header", "request"]
+"""Where the counts stood: in the provider's answer, or what the request itself held."""
 
 MAX_COUNT = 2**63 - 1
 
@@ -41,6 +41,26 @@ WHOLE_OF: dict[str, str] = {
 _counts_of_parts = attrgetter(*WHOLE_OF)
 
 
+class Iteration(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One of the model calls that a request was made of, billed by a model of its own.
+
+    Attributes
+    ----------
+    model
+        The model of this call, None for the request's own.
+    input_tokens, output_tokens
+        The wholes of this call; the others are parts of them.
+    """
+
+    model: str | None = None
+    input_tokens: int | None = None
+    cached_tokens: int | None = None
+    cache_creation_tokens: int | None = None
+    cache_creation_5m_tokens: int | None = None
+    cache_creation_1h_tokens: int | None = None
+    output_tokens: int | None = None
+
+
 class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What one request used, as its provider reported it.
 
@@ -48,8 +68,12 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ----------
     input_tokens, output_tokens
         The wholes; the other token counts are parts of them (`WHOLE_OF`).
-    web_searches
-        Searches the provider ran on its side: a count, not tokens.
+    web_searches, social_searches, storage_searches, code_executions, rerank_searches
+        What the provider ran on its side and bills one by one: counts, not tokens.
+    input_audio_ms
+        Milliseconds of audio that were read, where that is what is billed.
+    input_characters
+        Characters that were read, where that is what is billed.
     stated_cost
         The cost in US dollars that the provider itself named, as decimal text.
     service_tier, speed, inference_geo, traffic_type
@@ -60,6 +84,9 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         The provider's own usage object, verbatim JSON text.
     flags
         What was odd about it, from the closed list in `records.flags`.
+    iterations
+        The model calls it is the sum of, where they are billed by models of their own;
+        no column, as `raw` has them too.
     """
 
     input_tokens: int | None = None
@@ -79,6 +106,12 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     output_audio_tokens: int | None = None
     output_image_tokens: int | None = None
     web_searches: int | None = None
+    social_searches: int | None = None
+    storage_searches: int | None = None
+    code_executions: int | None = None
+    rerank_searches: int | None = None
+    input_audio_ms: int | None = None
+    input_characters: int | None = None
     stated_cost: str | None = None
     service_tier: str | None = None
     speed: str | None = None
@@ -88,6 +121,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     source: UsageSource | None = None
     raw: str | None = None
     flags: tuple[str, ...] = ()
+    iterations: tuple[Iteration, ...] = ()
 
 
 MISSING = Usage()

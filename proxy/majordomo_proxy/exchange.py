@@ -47,7 +47,7 @@ class Exchange:
     metadata: RequestMetadata
     alias: str | None
     credential_hash: str | None
-    attempt: int | None
+    retry_attempt: int | None
     request: RequestReader
     model_in_path: str | None
     id: str = field(default_factory=new_request_id)
@@ -144,7 +144,7 @@ class Exchange:
             status_code=self.status,
             outcome=outcome,
             error_message=_text(message),
-            attempt=self.attempt,
+            retry_attempt=self.retry_attempt,
             provider_request_id=_text(self.provider_request_id),
             request_bytes=self.request_bytes,
             response_bytes=None if self.status is None else self.response_bytes,

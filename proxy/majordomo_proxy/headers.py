@@ -55,7 +55,7 @@ class RequestHeaders:
         The provider credential, to be hashed.
     content_length, content_encoding
         Of the request body.
-    attempt
+    retry_attempt
         How often the client's SDK had tried before, as OpenAI's and Anthropic's SDKs say.
     """
 
@@ -67,7 +67,7 @@ class RequestHeaders:
     credential: bytes | None = None
     content_length: int | None = None
     content_encoding: str | None = None
-    attempt: int | None = None
+    retry_attempt: int | None = None
 
 
 def sort_request_headers(headers: Sequence[tuple[bytes, bytes]]) -> RequestHeaders:
@@ -93,7 +93,7 @@ def sort_request_headers(headers: Sequence[tuple[bytes, bytes]]) -> RequestHeade
         elif name == b"content-encoding":
             sorted_headers.content_encoding = value.decode("latin-1")
         elif name == b"x-stainless-retry-count" and value.isdigit() and len(value) < 5:
-            sorted_headers.attempt = int(value)
+            sorted_headers.retry_attempt = int(value)
         if name in HOP_BY_HOP or name in OURS_TO_SET or name in named_by_connection:
             continue
         try:

@@ -20,7 +20,7 @@ from majordomo_analytics.records.metadata import KeyNameQuota, read_metadata
 from majordomo_proxy.exchange import Exchange
 from majordomo_proxy.headers import HeaderError, credential_hash, sort_request_headers
 from majordomo_proxy.passage import CallerLeftError, Passage, Shared, body_part, send_error
-from majordomo_proxy.providers import PROVIDERS, infer_provider, upstream_path
+from majordomo_analytics.records.providers import PROVIDERS, infer_provider, upstream_path
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from majordomo_analytics.spool.writer import SpoolWriter
     from majordomo_proxy.headers import RequestHeaders
     from majordomo_proxy.metrics import Metrics
-    from majordomo_proxy.providers import Provider
+    from majordomo_analytics.records.providers import Provider
     from majordomo_proxy.settings import Settings
 
 BUFFERED_REQUEST_BYTES = 256 * 1024
@@ -140,13 +140,13 @@ class Relay:
         exchange = Exchange(
             api_key_id=api_key_id,
             provider=provider.name,
-            flavour=flavour_of(provider.name, scope["method"], path),
+            flavour=flavour_of(provider.dialect, scope["method"], path),
             method=scope["method"],
             path=path,
             metadata=self._quota.admit(api_key_id, read_metadata(headers.majordomo)),
             alias=headers.alias.decode("utf-8", "replace") if headers.alias else None,
             credential_hash=credential_hash(headers.credential, query),
-            attempt=headers.attempt,
+            retry_attempt=headers.retry_attempt,
             request=RequestReader(content_encoding=headers.content_encoding),
             model_in_path=model_in_path(path),
         )

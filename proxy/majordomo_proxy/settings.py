@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from majordomo_analytics.errors import SettingsError, did_you_mean, nearest
-from majordomo_proxy.providers import PROVIDERS
+from majordomo_analytics.records.providers import PROVIDERS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

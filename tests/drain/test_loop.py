@@ -44,7 +44,7 @@ def spool(data: DataDirectory, *records: RequestRecord, close: bool = True) -> S
 
 def test_rows_reach_the_lake_with_their_cost_and_the_spool_goes(data: DataDirectory) -> None:
     """gpt-4o-mini: 1,000 input tokens at 0.15 and 100 output at 0.60 a million."""
-    record = a_record(metadata={"Feature": "search", "Ticket": "T-1"}, attempt=1)
+    record = a_record(metadata={"Feature": "search", "Ticket": "T-1"}, retry_attempt=1)
     spool(data, record)
 
     assert drain_once(data) == DrainReport(rows=1, spools_removed=1)

@@ -55,7 +55,7 @@ def test_metadata_is_canonical_and_the_first_value_wins(proxy: RunningProxy) -> 
     assert (row["indexed_User-Tier"], row["indexed_Feature"]) == ("gold", "Größe ☕")
     assert row["indexed_Team"] is None
     assert row["flags"] == ["metadata_repeated"]
-    assert (row["provider_api_key_alias"], row["attempt"]) == ("finance", 2)
+    assert (row["provider_api_key_alias"], row["retry_attempt"]) == ("finance", 2)
 
 
 @pytest.mark.parametrize(

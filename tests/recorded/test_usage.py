@@ -21,7 +21,7 @@ pytestmark = pytest.mark.skipif(traffic.are_absent(), reason=traffic.WHY_ABSENT)
 
 def read(exchange: Exchange, *chunks: bytes) -> Captured:
     reader = UsageReader(
-        flavour_of(exchange.provider, exchange.method, exchange.path),
+        flavour_of(dialect_of(exchange), exchange.method, exchange.path),
         content_encoding=exchange.content_encoding,
     )
     for chunk in chunks:

@@ -88,7 +88,7 @@ def test_names_are_snake_case_and_leave_the_prefix_of_promoted_keys_free() -> No
 
 def test_a_number_says_its_unit() -> None:
     """By its name for durations, in the table for everything that is counted or paid."""
-    without_unit = {"status_code", "attempt"}
+    without_unit = {"status_code", "retry_attempt"}
     for column in COLUMNS:
         if column.type in {"integer", "money", "instant", "date"}:
             assert bool(column.unit) is (column.name not in without_unit), column.name
