@@ -154,7 +154,7 @@ class UsageTaker:
         length = place = 0
         for line in event.splitlines(keepends=True):
             text = line.rstrip(b"\r\n")
-            if text.startswith(b"data:") or text == b"data":
+            if text.startswith(b"data:"):
                 values.append(text[5:])
                 places.append(place + 5)
                 starts.append(length)

@@ -170,6 +170,7 @@ def test_body_that_asks(before: bytes, after: bytes) -> None:
         b'{"str\\u0065am":false,"stream":true}',
         b'{"stream":true,"stream_options":{},"stream_options":null}',
         b'{"stream":true,"stream_options":{"include_usage":true,"include_usage":false}}',
+        b'{"stream":true,"stream_options":{"include_usage":false,"include_usage":false}}',
         b'{"stream":true,"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     ],
 )

@@ -225,7 +225,8 @@ def test_usage_is_read_from_the_stream_as_it_came(
         (b'{"a":1,"usage":{"usage":{}},"choices":[1]}', b'{"a":1,"choices":[1]}'),
         (b'{"a":"usage","usage":null}', b'{"a":"usage"}'),
         (b'{"a":{"usage":null},"usage":null}', b'{"a":{"usage":null}}'),
-        (b'{"a":{"usage":null},"us\\u0061ge":null}', b'{"a":{"usage":null}}'),
+        (b'{"a":{"b":1,"usage":null},"usage":null}', b'{"a":{"b":1,"usage":null}}'),
+        (b'{"a":{"b":1,"usage":null},"us\\u0061ge":null}', b'{"a":{"b":1,"usage":null}}'),
         (b'{"choices":[],"usage":null}', b'{"choices":[]}'),
         (b'{"choices":{},"usage":{}}', b'{"choices":{}}'),
         (b'{"choices":[[]],"usage":{}}', b'{"choices":[[]]}'),
@@ -254,13 +255,17 @@ def test_member_is_cut_with_one_comma(asked: bytes, not_asked: bytes, end: bytes
         b'{"usage":null',
         b'{"x_groq":{"usage":{"prompt_tokens":1}}}',
         b'[{"usage":null}]',
+        b'{"a":1,\n"usage":null}',
+        b'{"a":1,\r"usage":null}',
         b'{"a":' + b"[" * 5000 + b"]" * 5000 + b',"usage":null}',
     ],
 )
 def test_data_that_are_left_alone(data: bytes) -> None:
     """What is no usage, not at the top, or no JSON that can be read, stays as it is."""
-    body = b"data: {}\n\ndata: " + data + b"\n\n"
-    assert taken(body) == body
+    for end in (b"", b"\n", b"\n\n"):
+        body = b"data: {}\n\ndata: " + data + end
+        assert taken(body) == body
+        assert taken(body[:10], body[10:]) == body
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
@@ -273,7 +278,7 @@ def test_dropped_event_takes_its_lines_with_it(end: bytes) -> None:
     assert taken(before + usage + after) == before + after
     for at in range(len(before + usage + after)):
         body = before + usage + after
-        assert taken(body[:at], body[at:]) == before + after
+        assert taken(body[:at], b"", body[at:]) == before + after
 
 
 def test_last_event_needs_no_blank_line() -> None:
@@ -334,11 +339,12 @@ def test_long_event_passes_as_it_is_and_is_flagged(
     monkeypatch.setattr(taking, "MAX_HELD_BYTES", 100)
     short = {"choices": [{}], "usage": None}
     long = {"choices": [{"delta": {"content": "x" * 100}}], "usage": None}
-    body = sse(short, long, short, {"choices": [], "usage": CHAT_USAGE}, end=end)
+    usage = {"choices": [], "usage": {}}
+    body = sse(short, usage, long, short, {**usage, "usage": CHAT_USAGE}, end=end)
     expected = sse({"choices": [{}]}, long, {"choices": [{}]}, end=end)
-    usage = json.dumps({"choices": [], "usage": CHAT_USAGE}).encode()
-    assert len(usage) > 100
-    expected += b"data: " + usage + 2 * end.encode()
+    long_usage = sse({**usage, "usage": CHAT_USAGE}, end=end)
+    assert len(long_usage) > 100
+    expected += long_usage
     for size in (1, 3, 50, len(body)):
         taker = UsageTaker()
         passed = [taker.feed(body[at : at + size]) for at in range(0, len(body), size)]
