@@ -16,7 +16,8 @@ from majordomo_analytics.capture.asking import asking_for_usage
 from majordomo_analytics.capture.encodings import Decoder
 from majordomo_analytics.capture.flavours import Flavour, flavour_of, model_in_path
 from majordomo_analytics.capture.reader import UsageReader
-from majordomo_analytics.capture.requests import RequestReader, with_model
+from majordomo_analytics.capture.requests import RequestReader
+from majordomo_analytics.capture.routing import with_model
 from majordomo_analytics.capture.taking import UsageTaker
 from majordomo_analytics.records.request import RequestRecord, decode_record, encode_record
 from majordomo_analytics.records.usage import MAX_COUNT, WHOLE_OF
