@@ -1,4 +1,4 @@
-"""Forms of a body: one JSON document, an array of them, NDJSON, or server-sent events.
+"""Forms of a body: JSON, an array of it, NDJSON, server-sent events, AWS event streams.
 
 The first bytes decide which, never a content type. Every form ends as JSON documents that
 are offered, one by one, to a `Take`.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from majordomo_analytics.capture.eventstream import PRELUDE_BYTES, Frames, is_prelude
 from majordomo_analytics.capture.scanner import Scanner
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ class Form:
         self._kept = kept
         self._take = take
         self._head = b""
-        self._reader: Documents | Events | None = None
+        self._reader: Documents | Events | Frames | None = None
 
     def feed(self, text: bytes) -> None:
         """Take the next bytes of the decoded body."""
@@ -207,17 +208,27 @@ class Form:
             self._reader.feed(text)
             return
         head = (self._head + text).lstrip()
-        is_cut_bom = len(head) < len(_BOM) and _BOM.startswith(head)
-        self._head = head if is_cut_bom else b""
-        head = head.removeprefix(_BOM).lstrip()
-        if is_cut_bom or not head:
+        # No text begins with the length of a frame.
+        may_be_frames = head.startswith((b"\0", b"\1"))
+        is_cut = len(head) < (PRELUDE_BYTES if may_be_frames else len(_BOM))
+        if is_cut and (may_be_frames or _BOM.startswith(head)):
+            self._head = head
             return
-        is_json = head.startswith((b"{", b"["))
-        self._reader = (Documents if is_json else Events)(self._kept, self._take)
-        self._reader.feed(head)
+        self._head = b""
+        head = head.removeprefix(_BOM).lstrip()
+        if head:
+            self._reader = self._reader_of(head)
+            self._reader.feed(head)
 
-    def finish(self) -> Documents | Events | None:
+    def finish(self) -> Documents | Events | Frames | None:
         """Return the reader of the whole body, or None if there was nothing to read."""
         if self._reader is not None:
             self._reader.finish()
         return self._reader
+
+    def _reader_of(self, head: bytes) -> Documents | Events | Frames:
+        if head.startswith((b"{", b"[")):
+            return Documents(self._kept, self._take)
+        if is_prelude(head):
+            return Frames(self._kept, self._take, MAX_HELD_BYTES)
+        return Events(self._kept, self._take)
