@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -10,19 +9,35 @@ import msgspec
 from majordomo_analytics.capture.anthropic import Messages
 from majordomo_analytics.capture.encodings import Decoder
 from majordomo_analytics.capture.gemini import GenerateContent
-from majordomo_analytics.capture.openai import ChatCompletions, Responses
+from majordomo_analytics.capture.media import Images, Speech, Transcriptions
+from majordomo_analytics.capture.openai import (
+    Assistants,
+    BackgroundResponse,
+    ChatCompletions,
+    Embeddings,
+    Responses,
+)
 from majordomo_analytics.capture.streams import Events, Form
 from majordomo_analytics.records import flags
 from majordomo_analytics.records.usage import MISSING, Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from majordomo_analytics.capture.accumulator import Accumulator
     from majordomo_analytics.capture.flavours import Flavour
     from majordomo_analytics.capture.streams import Documents
 
 ACCUMULATORS: dict[Flavour, type[Accumulator]] = {
     "chat": ChatCompletions,
+    "completions": ChatCompletions,
     "responses": Responses,
+    "background_response": BackgroundResponse,
+    "embeddings": Embeddings,
+    "images": Images,
+    "transcriptions": Transcriptions,
+    "speech": Speech,
+    "assistants": Assistants,
     "messages": Messages,
     "generate_content": GenerateContent,
 }
@@ -82,8 +97,11 @@ class UsageReader:
     ) -> None:
         self._accumulator: Accumulator | None = None
         if flavour is not None and flavour in ACCUMULATORS:
-            self._accumulator = ACCUMULATORS[flavour]()
-            self._form = Form(self._accumulator.kept, self._accumulator.offer)
+            accumulator = ACCUMULATORS[flavour](adds_reasoning=adds_reasoning)
+            self._accumulator = accumulator
+            self._form = Form(
+                accumulator.kept, accumulator.offer, may_be_other=accumulator.may_be_no_json
+            )
             self._decoder = Decoder(content_encoding, self._form.feed)
         self._has_bytes = False
 
@@ -128,8 +146,9 @@ class UsageReader:
         found = accumulator.flags.copy()
         if self._decoder.is_too_large or (form is not None and form.is_too_large):
             found.append(flags.BODY_TOO_LARGE)
-        elif not self._decoder.is_readable or (
-            complete and self._has_bytes and not accumulator.documents
+        elif not accumulator.may_be_no_json and (
+            not self._decoder.is_readable
+            or (complete and self._has_bytes and not accumulator.documents)
         ):
             found.append(flags.BODY_NOT_READ)
         # An array of nothing but an error is how Gemini refuses, not a stream that broke.

@@ -20,6 +20,9 @@ Take = Callable[[bytes], bool]
 MAX_HELD_BYTES = 64 * 1024
 """Documents up to this size are held and decoded whole, larger ones are scanned."""
 
+_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
+"""How server-sent events begin."""
+
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -193,11 +196,23 @@ def _value_of(line: bytes) -> bytes:
 
 
 class Form:
-    """Finds out from the first bytes which form a body has, and reads it as that."""
+    """Finds out from the first bytes which form a body has, and reads it as that.
 
-    def __init__(self, kept: Kept, take: Take) -> None:
+    Parameters
+    ----------
+    kept
+        The members wanted of a document too large to hold.
+    take
+        Takes each document.
+    may_be_other
+        Whether the body may be something else, such as audio, and is then passed over.
+    """
+
+    def __init__(self, kept: Kept, take: Take, *, may_be_other: bool = False) -> None:
         self._kept = kept
         self._take = take
+        self._may_be_other = may_be_other
+        self._is_other = False
         self._head = b""
         self._reader: Documents | Events | None = None
 
@@ -206,6 +221,8 @@ class Form:
         if self._reader is not None:
             self._reader.feed(text)
             return
+        if self._is_other:
+            return
         head = (self._head + text).lstrip()
         is_cut_bom = len(head) < len(_BOM) and _BOM.startswith(head)
         self._head = head if is_cut_bom else b""
@@ -213,6 +230,12 @@ class Form:
         if is_cut_bom or not head:
             return
         is_json = head.startswith((b"{", b"["))
+        if self._may_be_other and not is_json and not head.startswith(_FIELDS):
+            if any(field.startswith(head) for field in _FIELDS):
+                self._head = head
+            else:
+                self._is_other = True
+            return
         self._reader = (Documents if is_json else Events)(self._kept, self._take)
         self._reader.feed(head)
 
