@@ -63,8 +63,8 @@ class InvokeAgent(Accumulator):
         b"error": None,
     }
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, adds_reasoning: bool = False) -> None:
+        super().__init__(adds_reasoning=adds_reasoning)
         self._begun: dict[str, str] = {}  # the model of each call that has no answer yet
         self._calls: list[bytes] = []
         self._left_bytes = MAX_USAGE_BYTES // 2

@@ -80,8 +80,8 @@ class GenerateContent(Accumulator):
 
     _has_finished = False
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, adds_reasoning: bool = False) -> None:
+        super().__init__(adds_reasoning=adds_reasoning)
         self._queries: set[str] = set()
 
     def take(self, document: bytes) -> bool:

@@ -108,8 +108,8 @@ class Invoke(Accumulator):
     _native: Accumulator | None = None
     _is_embedding = False
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, *, adds_reasoning: bool = False) -> None:
+        super().__init__(adds_reasoning=adds_reasoning)
         self._flat: dict[str, object] = {}
         self._metrics = b""
         self._headers: dict[str, object] = {}

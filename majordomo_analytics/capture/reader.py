@@ -15,8 +15,15 @@ from majordomo_analytics.capture.eventstream import Frames
 from majordomo_analytics.capture.gemini import EmbedContent, GenerateContent
 from majordomo_analytics.capture.interactions import Interactions
 from majordomo_analytics.capture.invoke import Invoke
+from majordomo_analytics.capture.media import Images, Speech, Transcriptions
 from majordomo_analytics.capture.ollama import Ollama
-from majordomo_analytics.capture.openai import ChatCompletions, Responses
+from majordomo_analytics.capture.openai import (
+    Assistants,
+    BackgroundResponse,
+    ChatCompletions,
+    Embeddings,
+    Responses,
+)
 from majordomo_analytics.capture.streams import Events, Form
 from majordomo_analytics.records import flags
 from majordomo_analytics.records.usage import MISSING, Usage
@@ -30,7 +37,14 @@ if TYPE_CHECKING:
 
 ACCUMULATORS: dict[Flavour, type[Accumulator]] = {
     "chat": ChatCompletions,
+    "completions": ChatCompletions,
     "responses": Responses,
+    "background_response": BackgroundResponse,
+    "embeddings": Embeddings,
+    "images": Images,
+    "transcriptions": Transcriptions,
+    "speech": Speech,
+    "assistants": Assistants,
     "messages": Messages,
     "generate_content": GenerateContent,
     "embed_content": EmbedContent,
@@ -99,10 +113,13 @@ class UsageReader:
     ) -> None:
         self._accumulator: Accumulator | None = None
         if flavour is not None and flavour in ACCUMULATORS:
-            self._accumulator = ACCUMULATORS[flavour]()
-            if isinstance(self._accumulator, Invoke):
-                self._accumulator.take_headers(headers)
-            self._form = Form(self._accumulator.kept, self._accumulator.offer)
+            accumulator = ACCUMULATORS[flavour](adds_reasoning=adds_reasoning)
+            if isinstance(accumulator, Invoke):
+                accumulator.take_headers(headers)
+            self._accumulator = accumulator
+            self._form = Form(
+                accumulator.kept, accumulator.offer, may_be_other=accumulator.may_be_no_json
+            )
             self._decoder = Decoder(content_encoding, self._form.feed)
         self._has_bytes = False
 
@@ -147,11 +164,12 @@ class UsageReader:
         self, accumulator: Accumulator, form: Documents | Events | Frames | None, *, complete: bool
     ) -> tuple[str, ...]:
         found = accumulator.flags.copy()
+        is_damaged = isinstance(form, Frames) and form.is_damaged
         if self._decoder.is_too_large or (form is not None and form.is_too_large):
             found.append(flags.BODY_TOO_LARGE)
-        elif (
-            not self._decoder.is_readable
-            or (isinstance(form, Frames) and form.is_damaged)
+        elif not accumulator.may_be_no_json and (
+            is_damaged
+            or not self._decoder.is_readable
             or (complete and self._has_bytes and not accumulator.documents)
         ):
             found.append(flags.BODY_NOT_READ)

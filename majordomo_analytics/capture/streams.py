@@ -21,6 +21,9 @@ Take = Callable[[bytes], bool]
 MAX_HELD_BYTES = 64 * 1024
 """Documents up to this size are held and decoded whole, larger ones are scanned."""
 
+_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
+"""How server-sent events begin."""
+
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -194,11 +197,23 @@ def _value_of(line: bytes) -> bytes:
 
 
 class Form:
-    """Finds out from the first bytes which form a body has, and reads it as that."""
+    """Finds out from the first bytes which form a body has, and reads it as that.
 
-    def __init__(self, kept: Kept, take: Take) -> None:
+    Parameters
+    ----------
+    kept
+        The members wanted of a document too large to hold.
+    take
+        Takes each document.
+    may_be_other
+        Whether the body may be something else, such as audio, and is then passed over.
+    """
+
+    def __init__(self, kept: Kept, take: Take, *, may_be_other: bool = False) -> None:
         self._kept = kept
         self._take = take
+        self._may_be_other = may_be_other
+        self._is_other = False
         self._head = b""
         self._reader: Documents | Events | Frames | None = None
 
@@ -206,6 +221,8 @@ class Form:
         """Take the next bytes of the decoded body."""
         if self._reader is not None:
             self._reader.feed(text)
+            return
+        if self._is_other:
             return
         head = (self._head + text).lstrip()
         # No text begins with the length of a frame.
@@ -216,9 +233,16 @@ class Form:
             return
         self._head = b""
         head = head.removeprefix(_BOM).lstrip()
-        if head:
-            self._reader = self._reader_of(head)
-            self._reader.feed(head)
+        if not head:
+            return
+        if self._may_be_other and not head.startswith((b"{", b"[", *_FIELDS)):
+            if any(field.startswith(head) for field in _FIELDS):
+                self._head = head
+            else:
+                self._is_other = True
+            return
+        self._reader = self._reader_of(head)
+        self._reader.feed(head)
 
     def finish(self) -> Documents | Events | Frames | None:
         """Return the reader of the whole body, or None if there was nothing to read."""
