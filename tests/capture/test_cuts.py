@@ -12,7 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from majordomo_analytics.capture import streams
-from tests.capture.bodies import CASES, Case, known, read
+from tests.capture import bodies, bodies_others
+from tests.capture.bodies import Case, known, read
+
+CASES = [*bodies.CASES, *bodies_others.CASES]
 
 ENCODINGS: dict[str, Callable[[bytes], bytes]] = {
     "plain": lambda body: body,

@@ -14,13 +14,17 @@ from majordomo_analytics.capture.flavours import Flavour
 from majordomo_analytics.capture.reader import ACCUMULATORS, NOTHING, Captured
 from majordomo_analytics.records import flags
 from majordomo_analytics.records.usage import MAX_COUNT
-from tests.capture.bodies import CASES, CHAT_CHUNK, Case, known, read, sse
+from tests.capture import bodies, bodies_others
+from tests.capture.bodies import CHAT_CHUNK, Case, known, read, sse
+
+CASES = [*bodies.CASES, *bodies_others.CASES]
 
 NO_COUNTS = ["-5", "5.0", "1e3", "1e30", '"5"', "true", "[5]", "{}", "NaN", "-Infinity", "1e999"]
 TOO_LARGE = [str(MAX_COUNT + 1), "9" * 5000]
 FLAVOURS: list[Flavour] = list(ACCUMULATORS)
 MEMBERS = [
     *("usage", "usageMetadata", "choices", "candidates", "response", "message", "error", "type"),
+    *("chunk", "delta", "interaction", "meta", "metadata", "trace", "results", "embedding"),
     *("x_groq", "tool_usage", "promptFeedback", "model", "id", "service_tier"),
 ]
 CHAT = '{"usage": {"prompt_tokens": %s, "completion_tokens": 7}}'
@@ -37,6 +41,7 @@ TEMPLATES: dict[Flavour, str] = {
     "assistants": '{"object": "thread.run", ' + CHAT[1:],
     "messages": OTHER,
     "generate_content": '{"usageMetadata": {"promptTokenCount": %s, "candidatesTokenCount": 7}}',
+    **bodies_others.TEMPLATES,
 }
 REST: dict[Flavour, dict[str, int]] = {
     "images": {"output_tokens": 7, "output_image_tokens": 7},
@@ -45,7 +50,7 @@ REST: dict[Flavour, dict[str, int]] = {
 """What is known beside the bad count, where one count tells of another."""
 
 
-@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("flavour", TEMPLATES)
 @pytest.mark.parametrize("value", NO_COUNTS + TOO_LARGE)
 def test_what_is_no_count_is_null_and_flagged(flavour: Flavour, value: str) -> None:
     """A count that is no count is unknown and flagged; the other counts stand."""
@@ -56,7 +61,7 @@ def test_what_is_no_count_is_null_and_flagged(flavour: Flavour, value: str) -> N
     assert captured.flags == ()
 
 
-@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("flavour", TEMPLATES)
 def test_null_is_unknown_and_not_odd(flavour: Flavour) -> None:
     """A count that is null is unknown, which is nothing to be flagged."""
     captured = read(flavour, (TEMPLATES[flavour] % "null").encode())
@@ -64,7 +69,7 @@ def test_null_is_unknown_and_not_odd(flavour: Flavour) -> None:
     assert captured.usage.flags == ()
 
 
-@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("flavour", TEMPLATES)
 def test_largest_count_is_a_count(flavour: Flavour) -> None:
     """Counts up to the largest that a database takes are kept; zero is known to be zero."""
     for count in (0, MAX_COUNT):
