@@ -274,11 +274,11 @@ class _Inside:
             return
         if not self.is_found:
             self._before += payload
-            match = _BEFORE_BYTES.match(self._before)
-            self.is_found = match is not None
-            self._is_over = not self.is_found and len(self._before) > _MAX_BEFORE_BYTES
+            match = _BEFORE_BYTES.match(self._before, 0, _MAX_BEFORE_BYTES)
             if match is None:
+                self._is_over = len(self._before) >= _MAX_BEFORE_BYTES
                 return
+            self.is_found = True
             payload = self._before[match.end() :]
         text, quote, _ = payload.partition(b'"')
         self._is_over = bool(quote)
