@@ -107,7 +107,9 @@ class InvokeAgent(Accumulator):
     def _take_trace(self, trace: dict[str, msgspec.Raw]) -> None:
         begun = members(trace.get("modelInvocationInput", ABSENT))
         model = self.text(begun.get("foundationModel", ABSENT))
-        if model and len(self._begun) < MAX_BEGUN:
+        if model:
+            if len(self._begun) >= MAX_BEGUN:  # the oldest will hardly be answered any more
+                del self._begun[next(iter(self._begun))]
             self._begun[_trace_id(begun)] = model
         ended = members(trace.get("modelInvocationOutput", ABSENT))
         usage = members(ended.get("metadata", ABSENT)).get("usage", ABSENT)
