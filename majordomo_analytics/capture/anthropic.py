@@ -127,7 +127,7 @@ def _sum(calls: tuple[Iteration, ...]) -> Iteration:
     """Return the counts of several calls together."""
     creation = [call.cache_creation_tokens for call in calls]
     # The age of nothing is known: a call that wrote nothing to the cache need not state it.
-    writers = [call for call in calls if call.cache_creation_tokens != 0] or calls
+    writers = [call for call in calls if call.cache_creation_tokens] or calls
     return Iteration(
         input_tokens=_added([call.input_tokens for call in calls]),
         cached_tokens=add_counts(*(call.cached_tokens for call in calls)),

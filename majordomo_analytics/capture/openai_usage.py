@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 TICKS_PLACES = 10
 """xAI states its cost in ticks, of which a dollar has ten to the power of this."""
 
+FINAL_STATUSES = frozenset(
+    {b'"completed"', b'"incomplete"', b'"failed"', b'"cancelled"', b'"expired"'}
+)
+"""Of responses and runs: nothing more will be used."""
+
 KEPT_OF_ANSWER: Kept = {
     b"id": None,
     b"model": None,
@@ -158,9 +163,10 @@ def stated_cost(counts: Counts) -> str | None:
     """Return the US dollars that a host says its answer cost, as decimal text."""
     ticks = counts.count("cost_in_usd_ticks")
     if ticks is not None:
-        return str(Decimal(ticks).scaleb(-TICKS_PLACES))
-    is_itemised = counts.inside("cost").has("total_cost")
-    cost = counts.money("cost", "total_cost") if is_itemised else counts.money("cost")
+        return f"{Decimal(ticks).scaleb(-TICKS_PLACES):f}"
+    if counts.inside("cost").has("total_cost"):
+        return counts.money("cost", "total_cost")
+    cost = counts.money("cost") or counts.money("estimated_cost")
     if cost is None or counts.value("is_byok") is not True:
         return cost
     # With a key of the caller's own the cost is a router's fee, and the model comes on top.

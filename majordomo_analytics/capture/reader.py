@@ -7,16 +7,12 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from majordomo_analytics.capture.anthropic import Messages
+from majordomo_analytics.capture.chat import ChatCompletions
 from majordomo_analytics.capture.encodings import Decoder
 from majordomo_analytics.capture.gemini import GenerateContent
 from majordomo_analytics.capture.media import Images, Speech, Transcriptions
-from majordomo_analytics.capture.openai import (
-    Assistants,
-    BackgroundResponse,
-    ChatCompletions,
-    Embeddings,
-    Responses,
-)
+from majordomo_analytics.capture.openai import Assistants, Embeddings
+from majordomo_analytics.capture.responses import BackgroundResponse, Responses
 from majordomo_analytics.capture.streams import Events, Form
 from majordomo_analytics.records import flags
 from majordomo_analytics.records.usage import MISSING, Usage

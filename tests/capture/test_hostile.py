@@ -14,7 +14,8 @@ from majordomo_analytics.capture.flavours import Flavour
 from majordomo_analytics.capture.reader import ACCUMULATORS, NOTHING, Captured
 from majordomo_analytics.records import flags
 from majordomo_analytics.records.usage import MAX_COUNT
-from tests.capture.bodies import CASES, CHAT_CHUNK, Case, known, read, sse
+from tests.capture.bodies import CHAT_CHUNK, Case, known, read, sse
+from tests.capture.cases import CASES
 
 NO_COUNTS = ["-5", "5.0", "1e3", "1e30", '"5"', "true", "[5]", "{}", "NaN", "-Infinity", "1e999"]
 TOO_LARGE = [str(MAX_COUNT + 1), "9" * 5000]
@@ -190,7 +191,7 @@ def test_damaged_answers_are_survived(case: Case, data: st.DataObject) -> None:
     body = bytearray(case.body)
     for _ in range(data.draw(st.integers(1, 5))):
         body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
-    read(case.flavour, bytes(body))
+    case.read(bytes(body))
 
 
 @given(
