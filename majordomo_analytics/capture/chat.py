@@ -122,7 +122,8 @@ class ChatCompletions(OpenAIShape):
 def _calls_by_model(breakdown: Counts, usage: Usage) -> tuple[Iteration, ...]:
     """Return the model calls that a system of models consists of (Groq's compound ones).
 
-    Streams repeat the whole under the name of each model; such a breakdown is none.
+    Streams repeat the whole under the name of each model; such a breakdown is none. What
+    its tools cost depends on their kind and depth, which no count tells.
     """
     calls = []
     for entry in breakdown.each("models"):

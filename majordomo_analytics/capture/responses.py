@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
@@ -16,6 +17,8 @@ from majordomo_analytics.capture.openai_usage import (
 from majordomo_analytics.capture.values import ABSENT, Counts, decode, decode_document, is_present
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from majordomo_analytics.capture.scanner import Kept
     from majordomo_analytics.records.usage import Usage
 
@@ -32,11 +35,19 @@ class _Response(Answer):
 
 
 class _Event(msgspec.Struct):
-    """An event of the stream of a response; a body has no type."""
+    """An event of the stream of a response."""
 
     type: msgspec.Raw = ABSENT
     response: msgspec.Raw = ABSENT
     error: msgspec.Raw = ABSENT
+    message: msgspec.Raw = ABSENT
+
+
+class _Body(_Response):
+    """A response, unless it turns out to be an event whose type does not come first."""
+
+    type: msgspec.Raw = ABSENT
+    response: msgspec.Raw = ABSENT
     message: msgspec.Raw = ABSENT
 
 
@@ -52,6 +63,7 @@ class _Item(msgspec.Struct):
 
 
 _event_decoder = msgspec.json.Decoder(_Event)
+_body_decoder = msgspec.json.Decoder(_Body)
 _response_decoder = msgspec.json.Decoder(_Response)
 _items_decoder = msgspec.json.Decoder(list[_Item])
 
@@ -74,21 +86,24 @@ class Responses(OpenAIShape):
     }
 
     _tool_usage = ABSENT
-
-    def __init__(self, *, adds_reasoning: bool = False) -> None:
-        super().__init__(adds_reasoning=adds_reasoning)
-        self._searches: Counter[bytes] = Counter()
+    _searches: Mapping[bytes, int] = MappingProxyType({})
 
     def take(self, document: bytes) -> bool:
         """Merge one document."""
-        event = decode_document(_event_decoder, document)
+        event: _Event | _Body | None
+        if document.startswith(b'{"type":'):
+            event = decode_document(_event_decoder, document)
+        else:
+            event = decode_document(_body_decoder, document)
         if event is None:
             return False
         kind = bytes(event.type)
-        if kind == b'"error"':
+        if not kind and isinstance(event, _Body):
+            self.merge_response(event)
+        elif kind == b'"error"':
             self.note_error(event.error if is_present(event.error) else event.message)
-        elif not kind or is_present(event.response):
-            response = decode_document(_response_decoder, bytes(event.response) or document)
+        elif is_present(event.response):
+            response = decode_document(_response_decoder, bytes(event.response))
             if response is None:
                 return False
             self.merge_response(response)
@@ -97,7 +112,7 @@ class Responses(OpenAIShape):
 
     def merge_response(self, response: _Response) -> None:
         """Merge the response so far."""
-        if self.merge(response):
+        if self.merge(response) and b"_search_call" in bytes(response.output):
             items = decode(_items_decoder, response.output) or ()
             self._searches = Counter(bytes(item.type) for item in items if _is_search(item))
         if is_present(response.tool_usage):
@@ -114,14 +129,16 @@ class Responses(OpenAIShape):
         usage = super().read(counts, is_final=is_final)
         if counts.has("server_side_tool_usage_details"):
             return usage
-        stated = Counts(self._tool_usage, counts.flags).inside("web_search").count("num_requests")
+        stated = None
+        if self._tool_usage:
+            tools = Counts(self._tool_usage, counts.flags)
+            stated = tools.inside("web_search").count("num_requests")
         if stated is None:
-            stated = self._searches[b'"web_search_call"'] or usage.web_searches
-        return msgspec.structs.replace(
-            usage,
-            web_searches=stated,
-            storage_searches=self._searches[b'"file_search_call"'] or None,
-        )
+            stated = self._searches.get(b'"web_search_call"', usage.web_searches)
+        in_files = self._searches.get(b'"file_search_call"')
+        if stated is None and in_files is None:
+            return usage
+        return msgspec.structs.replace(usage, web_searches=stated, storage_searches=in_files)
 
 
 def _is_search(item: _Item) -> bool:

@@ -23,6 +23,7 @@ FLAVOURS: list[Flavour] = list(ACCUMULATORS)
 MEMBERS = [
     *("usage", "usageMetadata", "choices", "candidates", "response", "message", "error", "type"),
     *("x_groq", "tool_usage", "promptFeedback", "model", "id", "service_tier"),
+    *("output", "usage_breakdown", "object", "status", "background", "duration", "last_error"),
 ]
 CHAT = '{"usage": {"prompt_tokens": %s, "completion_tokens": 7}}'
 OTHER = '{"usage": {"input_tokens": %s, "output_tokens": 7}}'
@@ -55,6 +56,32 @@ def test_what_is_no_count_is_null_and_flagged(flavour: Flavour, value: str) -> N
     assert captured.usage.flags == (flags.USAGE_BAD_NUMBER,)
     assert captured.usage.status == "reported"
     assert captured.flags == ()
+
+
+@pytest.mark.parametrize("value", [*NO_COUNTS, *TOO_LARGE])
+@pytest.mark.parametrize(
+    ("flavour", "template", "names"),
+    [
+        ("chat", '{"cost_in_usd_ticks": %s}', {"stated_cost"}),
+        ("chat", '{"prompt_tokens_details": {"cached_tokens": %s}}', {"cached_tokens"}),
+        ("chat", '{"num_cached_tokens": %s}', {"cached_tokens"}),
+        ("chat", '{"server_side_tool_usage_details": {"x_search_calls": %s}}', {"social_searches"}),
+        ("chat", '{"server_tool_use_details": {"web_search_requests": %s}}', {"web_searches"}),
+        ("responses", '{"output_tokens_details": {"reasoning_tokens": %s}}', {"reasoning_tokens"}),
+        ("messages", '{"server_tool_use": {"web_search_requests": %s}}', {"web_searches"}),
+        ("messages", '{"cache_read_input_tokens": %s}', {"cached_tokens", "input_tokens"}),
+    ],
+)
+def test_part_that_is_no_count_is_null_and_flagged(
+    flavour: Flavour, template: str, names: set[str], value: str
+) -> None:
+    """A part that is no count is unknown and flagged, with the whole it would change."""
+    good = "input_tokens" if flavour != "chat" else "prompt_tokens"
+    usage = f'{{"{good}": 40, "output_tokens": 7, ' + (template % value)[1:]
+    captured = read(flavour, f'{{"usage": {usage}}}'.encode())
+    expected = {"input_tokens": 40, "output_tokens": 7}
+    assert known(captured) == {k: v for k, v in expected.items() if k not in names}
+    assert captured.usage.flags == (flags.USAGE_BAD_NUMBER,)
 
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
