@@ -84,6 +84,11 @@ class Messages(Accumulator):
             entries = []
         calls = tuple(_call(entry) for entry in entries)
         whole = _sum(calls) if calls else _call(counts)
+        # The message leaves out calls, so it can say less than they do, but never more.
+        if whole.output_tokens is not None and (
+            (counts.count("output_tokens") or 0) > whole.output_tokens
+        ):
+            counts.flags.append(flags.USAGE_TOTAL_MISMATCH)
         return Usage(
             input_tokens=whole.input_tokens,
             cached_tokens=whole.cached_tokens,

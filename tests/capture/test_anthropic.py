@@ -212,6 +212,13 @@ def test_every_token_of_every_call_is_counted_once(entries: list[dict[str, int]]
     assert len(usage.iterations) == len(entries)
 
 
+def test_calls_that_are_less_than_their_message_are_flagged() -> None:
+    """Calls leave nothing out: a message that wrote more than they did contradicts them."""
+    assert calls(OWN, ADVISER, output_tokens=27).flags == ()
+    assert calls(OWN, ADVISER, output_tokens=28).flags == (flags.USAGE_TOTAL_MISMATCH,)
+    assert calls(OWN, ADVISER, output_tokens=28).output_tokens == 27
+
+
 def test_cost_that_a_router_states_is_kept() -> None:
     """A router that speaks this API names its cost here, too."""
     body = b'{"usage": {"input_tokens": 1, "output_tokens": 2, "cost": 0.00042}}'

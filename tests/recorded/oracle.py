@@ -203,7 +203,8 @@ def gemini_usage(exchange: Exchange) -> Counts | None:
     usage: Answer = {}
     for part in documents(exchange.text):
         usage.update(part.get("usageMetadata") or {})
-    return extracted("google", "default", {"usageMetadata": usage}) if usage else None
+    states_counts = any(name.endswith("TokenCount") for name in usage)
+    return extracted("google", "default", {"usageMetadata": usage}) if states_counts else None
 
 
 EXPECTATIONS: dict[Flavour, Callable[[Exchange], Counts | None]] = {
