@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from majordomo_analytics.capture import streams
 from tests.capture.bodies import CASES, Case, known, read
-from tests.capture.compressed import ENCODINGS
+from tests.support.compressed import ENCODINGS
 
 
 def in_two(compress: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
