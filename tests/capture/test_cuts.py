@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from majordomo_analytics.capture import streams
 from tests.capture.bodies import Case, known
 from tests.capture.cases import CASES
-from tests.capture.compressed import ENCODINGS
+from tests.support.compressed import ENCODINGS
 
 
 def in_two(compress: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
