@@ -265,7 +265,7 @@ def test_sound_frames_of_any_payload_are_survived(payload: bytes, event: str) ->
         for held in (8, 65_536):
             documents(body + STREAM, held=held)
         for flavour in ("converse", "invoke", "invoke_agent"):
-            read(flavour, body)  # type: ignore[arg-type]
+            read(flavour, body)
 
 
 def test_text_of_an_agent_is_no_document() -> None:
