@@ -138,15 +138,30 @@ class Invoke(Accumulator):
         if is_present(answer.metrics):
             self._metrics = bytes(answer.metrics)
             self.is_final = True
-        if self._native is None:
-            self._native = _native_of(answer)
-        if self._native is None:
+        native = self._native = self._native or self._native_of(answer)
+        if native is None:
             self._take_counts(answer)
-        elif self._native.take(document):
-            self.response_id = self._native.response_id
-            self.error_message = self.error_message or self._native.error_message
-            self.is_final |= self._native.is_final
+        elif not native.take(document):
+            return False
+        else:
+            self.response_id = native.response_id
+            self.error_message = self.error_message or native.error_message
+            self.is_final |= native.is_final
         return True
+
+    def _native_of(self, answer: _Answer) -> Accumulator | None:
+        """Return a reader of the API that an answer has the shape of, None if of none."""
+        native: Accumulator
+        if bytes(answer.type).startswith((b'"message', b'"content_block')):
+            native = Messages()
+        elif is_present(answer.choices):
+            native = ChatCompletions()
+        elif is_present(answer.meta):
+            native = CohereChat()
+        else:
+            return None
+        native.flags = self.flags
+        return native
 
     def _take_counts(self, answer: _Answer) -> None:
         usage = answer.usage
@@ -197,16 +212,6 @@ class Invoke(Accumulator):
             output_tokens = add_counts(usage.output_tokens, result.count("tokenCount"))
             usage = msgspec.structs.replace(usage, output_tokens=output_tokens)
         return usage
-
-
-def _native_of(answer: _Answer) -> Accumulator | None:
-    """Return a reader of the API that an answer has the shape of, None if it has none."""
-    kind = bytes(answer.type)
-    if kind.startswith((b'"message', b'"content_block')):
-        return Messages()
-    if is_present(answer.choices):
-        return ChatCompletions()
-    return CohereChat() if is_present(answer.meta) else None
 
 
 def _filled(usage: Usage, stated: Usage, source: UsageSource, raw: bytes) -> Usage:

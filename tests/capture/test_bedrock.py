@@ -7,6 +7,7 @@ import json
 import pytest
 
 from majordomo_analytics.capture import agents
+from majordomo_analytics.capture.flavours import Flavour
 from majordomo_analytics.records import flags
 from majordomo_analytics.records.usage import Iteration
 from tests.capture.bodies import known, read
@@ -106,9 +107,9 @@ def test_tier_and_latency_are_those_of_the_answer() -> None:
 
 
 @pytest.mark.parametrize("flavour", ["converse", "invoke", "invoke_agent"])
-def test_error_body_has_a_message(flavour: str) -> None:
+def test_error_body_has_a_message(flavour: Flavour) -> None:
     """Bedrock's errors are a message and nothing else."""
-    captured = read(flavour, b'{"message": "The model identifier is invalid."}')  # type: ignore[arg-type]
+    captured = read(flavour, b'{"message": "The model identifier is invalid."}')
 
     assert captured.error_message == "The model identifier is invalid."
     assert captured.usage.status == "missing"
