@@ -177,9 +177,8 @@ class Invoke(Accumulator):
             self._flat["results"] = [
                 {"tokenCount": result.get("tokenCount", ABSENT).copy()} for result in results
             ]
-        self._is_embedding |= any(
-            map(is_present, (answer.embedding, answer.embeddings, answer.embeddings_by_type))
-        )
+        for value in (answer.embedding, answer.embeddings, answer.embeddings_by_type):
+            self._is_embedding |= bytes(value).startswith((b"[", b"{"))
 
     def usage(self, *, is_streamed: bool, is_complete: bool) -> Usage:
         """Return what was used, as the body says or else as Bedrock does."""

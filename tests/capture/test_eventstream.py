@@ -262,6 +262,38 @@ def test_cuts_of_any_size_change_nothing(data: st.DataObject, held: int) -> None
     assert documents(*pieces, held=held)[0] == documents(stream, held=held)[0]
 
 
+NAMES = (
+    *("usage", "metadata", "message", "type", "inputTokens", "outputTokens", "cacheDetails"),
+    *("choices", "meta", "billed_units", "results", "tokenCount", "trace", "traceId", "error"),
+    *("orchestrationTrace", "modelInvocationOutput", "modelInvocationInput", "embedding"),
+    *("foundationModel", "amazon-bedrock-invocationMetrics", "inputTokenCount", "serviceTier"),
+)
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-1, 9) | st.floats() | st.sampled_from(NAMES),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(
+    payloads=st.lists(ANYTHING, min_size=1, max_size=4),
+    event=st.sampled_from(["metadata", "trace", "usage", "nested"]),
+    flavour=st.sampled_from(["converse", "invoke", "invoke_agent"]),
+    data=st.data(),
+)
+def test_events_of_any_kind_say_the_same_at_every_cut(
+    payloads: list[object], event: str, flavour: Flavour, data: st.DataObject
+) -> None:
+    """Whatever JSON is in an event, the reader does not raise and no cut is seen."""
+    parts = [nested(one) if event == "nested" else frame(event, one) for one in payloads]
+    stream = b"".join(parts)
+    cut = data.draw(st.integers(0, len(stream)))
+
+    assert read(flavour, stream[:cut], stream[cut:]) == read(flavour, stream)
+
+
 @given(noise=st.binary(max_size=300), at=st.integers(0, len(STREAM)))
 def test_noise_is_survived(noise: bytes, at: int) -> None:
     """Any bytes after any part of a stream never make the reader raise."""
