@@ -14,8 +14,8 @@ import msgspec
 from majordomo_analytics.capture.accumulator import Accumulator
 from majordomo_analytics.capture.anthropic import Messages
 from majordomo_analytics.capture.bedrock import read_usage
+from majordomo_analytics.capture.chat import ChatCompletions
 from majordomo_analytics.capture.cohere import CohereChat
-from majordomo_analytics.capture.openai import ChatCompletions
 from majordomo_analytics.capture.values import (
     ABSENT,
     Counts,
