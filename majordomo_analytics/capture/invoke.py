@@ -55,6 +55,7 @@ class _Answer(msgspec.Struct):
     chunk: msgspec.Raw = ABSENT
     error: msgspec.Raw = ABSENT
     message: msgspec.Raw = ABSENT
+    refusal: msgspec.Raw = msgspec.field(name="Message", default=ABSENT)
     type: msgspec.Raw = ABSENT
     choices: msgspec.Raw = ABSENT
     meta: msgspec.Raw = ABSENT
@@ -102,6 +103,7 @@ class Invoke(Accumulator):
         b"embeddings": _PRESENCE,
         b"embeddingsByType": _PRESENCE,
         b"amazon-bedrock-invocationMetrics": None,
+        b"Message": None,
     }
     kept: ClassVar[Kept] = {**_ANSWER, b"chunk": _ANSWER}
 
@@ -135,6 +137,7 @@ class Invoke(Accumulator):
                 return False
         if text_or_none(answer.message):  # of an answer it is an object
             self.note_error(answer.message)
+        self.note_error(answer.refusal)
         if is_present(answer.metrics):
             self._metrics = bytes(answer.metrics)
             self.is_final = True
