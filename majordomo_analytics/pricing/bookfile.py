@@ -168,7 +168,7 @@ class _EntryReader:
                 f"until = {self.given['until']} is not after from = {self.given['from']}; the "
                 "price counts from the one to just before the other",
             )
-        rates = {key: self._rate(key) for key in price_keys() if key in self.given}
+        rates = {key: self._rate(key) for key in self.given if key in price_keys()}
         like = self._like()
         discount = self._discount()
         if rates and ("discount" in self.given or like):

@@ -147,6 +147,9 @@ class Plan:
                         message = "a part is given without its whole"
                         raise ValueError(message)
                 count = 0
+            if not count and not parts:
+                billed.append(0)
+                continue
             for part in parts:
                 count -= billed[part]
             if count < 0:

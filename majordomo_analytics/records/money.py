@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Literal
+
+import msgspec
 
 PLACES = 10
 PRECISION = 20
@@ -30,8 +31,7 @@ def round_money(amount: Decimal) -> Decimal:
     return amount.quantize(_STEP, context=_EXACT)
 
 
-@dataclass(frozen=True, slots=True)
-class Cost:
+class Cost(msgspec.Struct, frozen=True):
     """What one request cost in US dollars, or why that is not known.
 
     The parts are rounded first and added then, so ``total_cost`` is their exact sum.
@@ -76,9 +76,15 @@ class Cost:
         >>> Cost.priced(1, 2, 0, denominator=3, price_version="").total_cost
         Decimal('1.0000000000')
         """
-        of_input = _steps(input_cost, denominator)
-        of_output = _steps(output_cost, denominator)
-        of_tools = _steps(tool_cost, denominator)
+        steps, rest = divmod(_STEPS_PER_DOLLAR, denominator)
+        if rest:
+            of_input = _steps(input_cost, denominator)
+            of_output = _steps(output_cost, denominator)
+            of_tools = _steps(tool_cost, denominator)
+        else:  # nothing to round: so it is with nearly every price
+            of_input = input_cost * steps
+            of_output = output_cost * steps
+            of_tools = tool_cost * steps
         total = of_input + of_output + of_tools
         if total >= _LIMIT:
             return cls("error")
@@ -95,8 +101,6 @@ class Cost:
 
 def _steps(numerator: int, denominator: int) -> int:
     """Return how many ten-billionths of a dollar a fraction is, rounded half-even."""
-    if not numerator:
-        return 0
     whole, rest = divmod(numerator * _STEPS_PER_DOLLAR, denominator)
     twice = 2 * rest
     if twice > denominator or (twice == denominator and whole % 2):
