@@ -17,6 +17,7 @@ from majordomo_analytics.pricing.units import (
     EACH_REQUEST,
     FEES,
     MEASURES,
+    MISSED,
     check_together,
     hiding,
     is_part,
@@ -216,9 +217,7 @@ def make_plan(rates: Rates, *, share: Fraction | int = 1, least_audio_ms: int = 
         needs_input="input_tokens" in priced,
         needs_output="output_tokens" in priced,
         measures=tuple(names.index(count) for count in MEASURES if count in own),
-        unpriced_fees=tuple(
-            names.index(count) for count in (*FEES, "rerank_searches") if keys and count not in own
-        ),
+        unpriced_fees=tuple(names.index(count) for count in MISSED if keys and count not in own),
         least_audio_ms=least_audio_ms,
     )
 

@@ -60,6 +60,12 @@ MEASURES = ("input_audio_ms", "input_characters", "rerank_searches")
 FEES = ("web_searches", "social_searches", "storage_searches", "code_executions")
 """Counts that are billed beside tokens."""
 
+MISSED = ("web_searches", "social_searches", "storage_searches", "rerank_searches")
+"""Counts that cost something wherever they occur, so that a missing price shows.
+
+Code that ran is not among them: most providers bill its time, or nothing.
+"""
+
 EACH_REQUEST = "requests"
 
 Rate: TypeAlias = "Decimal | TieredPrices"

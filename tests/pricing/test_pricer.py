@@ -78,7 +78,7 @@ def test_web_searches_are_a_fee_of_their_own() -> None:
 
 
 def test_a_fee_without_a_price_is_flagged_and_the_tokens_are_priced() -> None:
-    usage = Usage(input_tokens=1000, output_tokens=100, code_executions=2)
+    usage = Usage(input_tokens=1000, output_tokens=100, social_searches=2, code_executions=1)
     cost = price(usage, "gpt-4o-mini")
     assert cost.total_cost == dollars((1000, "0.15"), (100, "0.60"))
     assert cost.flags == ("price_incomplete",)
