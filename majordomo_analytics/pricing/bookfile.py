@@ -36,7 +36,7 @@ from majordomo_analytics.pricing.lines import line_of_entry, line_of_key, line_o
 from majordomo_analytics.pricing.lists import PublicPrices, current_prices
 from majordomo_analytics.pricing.names import MAX_NAME_CHARACTERS, candidates
 from majordomo_analytics.pricing.plans import make_plan
-from majordomo_analytics.pricing.units import price_keys
+from majordomo_analytics.pricing.units import counted_price_keys
 from majordomo_analytics.records.providers import PROVIDERS
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ class _EntryReader:
                 f"until = {self.given['until']} is not after from = {self.given['from']}; the "
                 "price counts from the one to just before the other",
             )
-        rates = {key: self._rate(key) for key in self.given if key in price_keys()}
+        rates = {key: self._rate(key) for key in self.given if key in counted_price_keys()}
         like = self._like()
         discount = self._discount()
         if rates and ("discount" in self.given or like):
@@ -200,7 +200,7 @@ class _EntryReader:
         )
 
     def _check_names(self) -> None:
-        known = (*PLAIN_KEYS, *CONTEXT_KEYS, *price_keys())
+        known = (*PLAIN_KEYS, *CONTEXT_KEYS, *counted_price_keys())
         for name in self.given:
             if name not in known:
                 suggestions = (

@@ -100,9 +100,24 @@ def registry() -> UnitRegistry:
     return UnitRegistry(unit_data)
 
 
+@cache
 def price_keys() -> tuple[str, ...]:
     """Return every name under which a price can stand."""
     return tuple(unit.price_key for unit in registry().units.values())
+
+
+@cache
+def counted_price_keys() -> tuple[str, ...]:
+    """Return the names of prices that we have counts for, or that such prices call for.
+
+    Prices of two crossing units, such as audio and reasoning, need one of what is both.
+    """
+    units = registry().units
+    counted = [units[key] for key in COUNT_OF]
+    crossing = (registry().find_join(one, other) for one, other in combinations(counted, 2))
+    wanted = {unit.usage_key for unit in crossing if unit is not None}
+    wanted |= {*COUNT_OF, EACH_REQUEST}
+    return tuple(unit.price_key for key, unit in units.items() if key in wanted)
 
 
 def unit_of(price_key: str) -> UnitDef:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from datetime import UTC, datetime
 from decimal import Decimal
 from fnmatch import fnmatchcase
@@ -113,6 +114,33 @@ def test_a_request_can_have_a_price_of_its_own(file: Path) -> None:
     assert priced(file, text, "m").tool_cost == Decimal("0.005")
 
 
+def test_rates_of_crossing_units_can_have_the_rate_of_both(file: Path) -> None:
+    """Audio at 4 dollars, of which what a cache held at 1; text at 2 and 0.5."""
+    rates = {"input_mtok": 2, "cache_read_mtok": 0.5, "input_audio_mtok": 4}
+    text = '[[price]]\nprovider = "openai"\nmodel = "m"\noutput_mtok = 0\n'
+    text += "".join(f"{key} = {rate}\n" for key, rate in rates.items())
+    usage = Usage(
+        input_tokens=1000,
+        cached_tokens=300,
+        input_audio_tokens=400,
+        cached_audio_tokens=100,
+        output_tokens=0,
+    )
+    assert "Missing join price" in str(refused(file, text))
+    cost = priced(file, text + "cache_audio_read_mtok = 1\n", "m", usage=usage)
+    by_hand = (400 * 2 + 200 * Decimal("0.5") + 300 * 4 + 100 * 1) / Decimal(10**6)
+    assert cost.input_cost == by_hand
+
+
+def test_the_books_on_the_page_about_prices_can_be_used(file: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "prices.md").read_text("utf-8")
+    (example,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    file.write_text(example, "utf-8")
+    assert [entry.provider for entry in load_price_book(file).entries] == [
+        "openai", "anthropic", "anthropic", "our-gpus", "*",
+    ]  # fmt: skip
+
+
 def test_searches_that_the_list_has_no_price_for_can_have_one(file: Path) -> None:
     text = '[[price]]\nprovider = "cohere"\nmodel = "rerank-*"\nrerank_searches_kcount = 2\n'
     usage = Usage(rerank_searches=3)
@@ -217,6 +245,7 @@ BAD = [
     (OWN.replace("= 2\n", "= nan\n"), 4, "no price"),
     (OWN.replace("= 2\n", "= inf\n"), 4, "no price"),
     (OWN.replace("input_mtok", "inputs_mtok"), 4, "did you mean 'input_mtok'"),
+    (OWN.replace("input_mtok", "input_text_mtok"), 4, "nothing is named 'input_text"),
     (OWN.replace("input_mtok", "per_request"), 4, "did you mean 'requests_kcount'"),
     (OWN.replace("openai", "openia"), 2, "did you mean 'openai'"),
     (OWN.replace('"openai"', "7"), 2, "no name"),

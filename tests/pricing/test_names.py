@@ -160,3 +160,20 @@ def test_every_provider_with_a_list_of_another_name_has_that_list() -> None:
     for provider in PROVIDERS.values():
         if provider.price_list:
             assert price_list_of(provider.name) in PRICES.names
+
+
+def test_a_bare_bedrock_id_costs_what_a_geography_does_and_never_less_than_global() -> None:
+    """AWS bills calls in one region and within a geography alike, 10 % above global ones."""
+    compared = 0
+    for provider, model in MODELS:
+        if provider.id != "aws" or not model.id.startswith("global."):
+            continue
+        bare = model.id.removeprefix("global.")
+        of_region, of_globe = listed("bedrock", bare), listed("bedrock", model.id)
+        of_geography = listed("bedrock", f"us.{bare}")
+        assert of_globe is not None
+        if of_region is not None:
+            assert of_region == of_geography
+            assert of_region[1] >= of_globe[1]
+            compared += of_region[1] == of_globe[1] * Decimal("1.1")
+    assert compared > 10
