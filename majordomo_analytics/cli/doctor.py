@@ -121,7 +121,7 @@ def doctor(data: DataOption = DEFAULT_DATA) -> None:
         if found.is_empty():
             continue
         wrong += 1
-        out.print(f"{_requests(found['requests'].sum())} {check.wrong}", markup=False)
+        out.print(f"{_requests(int(found['requests'].sum()))} {check.wrong}", markup=False)
         _print_table(found.head(MOST_ROWS))
         if found.height > MOST_ROWS:
             out.print(f"and {found.height - MOST_ROWS:,} more lines", markup=False)

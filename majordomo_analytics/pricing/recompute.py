@@ -36,6 +36,9 @@ COLUMNS = (
 """The columns that a cost is worked out from."""
 
 
+AGES = ("5m", "1h")
+
+
 def recompute(row: Mapping[str, Any], pricer: Pricer) -> Cost:
     """Return what a row costs by `pricer`.
 
@@ -54,7 +57,8 @@ def recompute(row: Mapping[str, Any], pricer: Pricer) -> Cost:
     usage = Usage(
         **fields,
         stated_cost=None if stated is None else str(stated),
-        iterations=iterations_of(row["usage_raw"]),
+        # An answer that was cut has its calls in part; its counts are not known then.
+        iterations=iterations_of(row["usage_raw"]) if fields["status"] == "reported" else (),
     )
     return pricer.price(
         usage,
@@ -69,36 +73,90 @@ def recompute(row: Mapping[str, Any], pricer: Pricer) -> Cost:
 def iterations_of(usage_raw: str | None) -> tuple[Iteration, ...]:
     """Return the model calls in a provider's usage object, none if it names none.
 
-    >>> [call.model for call in iterations_of('{"iterations": [{"model": "m"}, {}]}')]
-    ['m', None]
+    Anthropic lists them as ``iterations``, traces of Bedrock's agents are kept as
+    ``modelInvocations``.
+
+    >>> raw = '{"iterations": [{"model": "m", "output_tokens": 1}, {"output_tokens": 2}]}'
+    >>> [(call.model, call.output_tokens) for call in iterations_of(raw)]
+    [('m', 1), (None, 2)]
     """
-    if not usage_raw or '"iterations"' not in usage_raw:
+    if not usage_raw or ("iterations" not in usage_raw and "modelInvocations" not in usage_raw):
         return ()
     try:
         usage = msgspec.json.decode(usage_raw)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return ()
-    calls = usage.get("iterations") if isinstance(usage, dict) else None
-    if not isinstance(calls, list):
+    if not isinstance(usage, dict):
         return ()
-    return tuple(_iteration(call) for call in calls if isinstance(call, dict))
+    calls = _objects(usage.get("iterations"))
+    if calls:
+        # A list of which one call does not say what it wrote is no list of what is billed.
+        if any(call.get("output_tokens") is None for call in calls):
+            return ()
+        return tuple(_anthropic_call(call) for call in calls)
+    return tuple(_bedrock_call(call) for call in _objects(usage.get("modelInvocations")))
 
 
-def _iteration(call: dict[str, Any]) -> Iteration:
-    read = count_or_none(call.get("cache_read_input_tokens"))
-    written = count_or_none(call.get("cache_creation_input_tokens"))
-    fresh = count_or_none(call.get("input_tokens"))
+def _objects(value: object) -> list[dict[str, Any]]:
+    return [each for each in value if isinstance(each, dict)] if isinstance(value, list) else []
+
+
+def _anthropic_call(call: dict[str, Any]) -> Iteration:
     by_age = call.get("cache_creation")
-    if not isinstance(by_age, dict):
-        by_age = {}
-    model = call.get("model")
+    ages = by_age if isinstance(by_age, dict) else {}
+    return _call(
+        call.get("model"),
+        fresh=call.get("input_tokens"),
+        read=call.get("cache_read_input_tokens"),
+        written=call.get("cache_creation_input_tokens"),
+        for_5m=ages.get("ephemeral_5m_input_tokens"),
+        for_1h=ages.get("ephemeral_1h_input_tokens"),
+        output=call.get("output_tokens"),
+    )
+
+
+def _bedrock_call(call: dict[str, Any]) -> Iteration:
+    given = call.get("usage")
+    usage = given if isinstance(given, dict) else {}
+    details = _objects(usage.get("cacheDetails"))
+    ages = {
+        age: [one.get("inputTokens") for one in details if one.get("ttl") == age] for age in AGES
+    }
+    return _call(
+        call.get("foundationModel"),
+        fresh=_first(usage, "inputTokens", "inputTokenCount"),
+        read=_first(usage, "cacheReadInputTokens", "cacheReadInputTokenCount"),
+        written=_first(usage, "cacheWriteInputTokens", "cacheWriteInputTokenCount"),
+        for_5m=add_counts(*map(count_or_none, ages["5m"])),
+        for_1h=add_counts(*map(count_or_none, ages["1h"])),
+        output=_first(usage, "outputTokens", "outputTokenCount"),
+    )
+
+
+def _first(usage: dict[str, Any], *names: str) -> object:
+    return next((usage[name] for name in names if usage.get(name) is not None), None)
+
+
+def _call(
+    model: object,
+    *,
+    fresh: object,
+    read: object,
+    written: object,
+    for_5m: object,
+    for_1h: object,
+    output: object,
+) -> Iteration:
+    """Return one call; what a cache read or kept comes on top of the fresh tokens."""
+    beside = [count_or_none(count) for count in (read, written) if count is not None]
+    first = count_or_none(fresh)
+    is_known = first is not None and None not in beside
     return Iteration(
         model=model if isinstance(model, str) and model else None,
-        # What was read from a cache and written to one comes on top of the fresh tokens.
-        input_tokens=None if fresh is None else add_counts(fresh, read, written),
-        cached_tokens=read,
-        cache_creation_tokens=written,
-        cache_creation_5m_tokens=count_or_none(by_age.get("ephemeral_5m_input_tokens")),
-        cache_creation_1h_tokens=count_or_none(by_age.get("ephemeral_1h_input_tokens")),
-        output_tokens=count_or_none(call.get("output_tokens")),
+        input_tokens=add_counts(first, *beside) if is_known else None,
+        cached_tokens=count_or_none(read),
+        cache_creation_tokens=count_or_none(written),
+        cache_creation_5m_tokens=count_or_none(for_5m),
+        cache_creation_1h_tokens=count_or_none(for_1h),
+        output_tokens=count_or_none(output),
     )

@@ -192,7 +192,7 @@ def test_a_tier_without_a_price_in_the_book_costs_the_books_standard(file: Path)
     ],
 )
 def test_an_entry_for_a_tier_counts_for_that_tier_alone(
-    file: Path, condition: str, served: dict[str, str]
+    file: Path, condition: str, served: dict[str, Any]
 ) -> None:
     text = f'{OWN}[[price]]\nprovider = "openai"\nmodel = "*"\ninput_mtok = 1\noutput_mtok = 1\n'
     text += condition

@@ -163,7 +163,7 @@ def test_every_provider_with_a_list_of_another_name_has_that_list() -> None:
 
 
 def test_a_bare_bedrock_id_costs_what_a_geography_does_and_never_less_than_global() -> None:
-    """AWS bills calls in one region and within a geography alike, 10 % above global ones."""
+    """AWS bills calls in a region and within a geography alike, 10 % above global ones."""
     compared = 0
     for provider, model in MODELS:
         if provider.id != "aws" or not model.id.startswith("global."):

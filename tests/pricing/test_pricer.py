@@ -102,7 +102,7 @@ def test_a_fee_without_a_price_is_flagged_and_the_tokens_are_priced() -> None:
     ],
 )
 def test_the_tier_that_the_answer_names_decides(
-    served: dict[str, str], input_rate: str, output_rate: str, flags: tuple[str, ...]
+    served: dict[str, Any], input_rate: str, output_rate: str, flags: tuple[str, ...]
 ) -> None:
     """GPT-5, half for flex and batch, double for priority; without a price: standard."""
     usage = Usage(input_tokens=1000, output_tokens=100, **served)

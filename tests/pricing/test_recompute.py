@@ -55,6 +55,7 @@ def whole_usages(draw: st.DrawFn) -> Usage:
         "traffic_type": draw(st.sampled_from([None, "ON_DEMAND_FLEX"])),
         "stated_cost": draw(st.sampled_from([None, "0.000123456789012", "1e-5"])),
         "raw": json.dumps({"iterations": named}) if named else None,
+        "status": "reported",
     }
     known = {name: getattr(usage, name) for name in Usage.__struct_fields__} | served
     return Usage(**(known | {"iterations": tuple(map(as_iteration, named))}))
@@ -126,7 +127,42 @@ def test_what_is_no_list_of_model_calls_is_none(raw: str | None) -> None:
     assert iterations_of(raw) == ()
 
 
-@pytest.mark.parametrize("count", [None, -1, 1.5, True, "7", 10**30])
+@pytest.mark.parametrize("count", [-1, 1.5, True, "7", 10**30])
 def test_a_count_of_a_model_call_that_is_none_is_unknown(count: object) -> None:
-    (call,) = iterations_of(json.dumps({"iterations": [{"input_tokens": count, "model": 7}]}))
-    assert call == Iteration()
+    call = {"input_tokens": count, "model": 7, "output_tokens": count}
+    assert iterations_of(json.dumps({"iterations": [call]})) == (Iteration(),)
+
+
+def test_a_call_that_does_not_say_what_it_wrote_makes_no_list_of_calls() -> None:
+    told, silent = {"input_tokens": 5, "output_tokens": 1}, {"input_tokens": 5}
+    assert iterations_of(json.dumps({"iterations": [told, silent]})) == ()
+
+
+def test_calls_of_an_agent_are_calls_too() -> None:
+    usage = {
+        "inputTokens": 10,
+        "outputTokens": 3,
+        "cacheReadInputTokens": 4,
+        "cacheWriteInputTokens": 6,
+        "cacheDetails": [{"ttl": "1h", "inputTokens": 6}],
+    }
+    raw = json.dumps({"modelInvocations": [{"foundationModel": "m", "usage": usage}]})
+    assert iterations_of(raw) == (
+        Iteration(
+            model="m",
+            input_tokens=20,
+            cached_tokens=4,
+            cache_creation_tokens=6,
+            cache_creation_1h_tokens=6,
+            output_tokens=3,
+        ),
+    )
+
+
+def test_calls_of_an_answer_that_was_cut_do_not_count() -> None:
+    raw = json.dumps({"iterations": [{"input_tokens": 5, "output_tokens": 1}]})
+    usage = Usage(input_tokens=5, status="partial", raw=raw)
+    row = row_of(
+        a_record(usage=usage, provider="anthropic", model="claude-opus-4-8"), created_at=AT
+    )
+    assert row["cost_status"] == recompute(row, pricer_in_use()).status == "no_usage"

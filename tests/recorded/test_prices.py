@@ -133,7 +133,7 @@ def documents(body: bytes) -> list[Answer]:
     return [part for part in parts if isinstance(part, dict)]
 
 
-def counts_of(usage: Answer) -> dict[str, int]:
+def counts_of(usage: Answer) -> dict[str, Any]:
     """Return the wholes of a usage object by the names that the APIs have for them."""
     billed = usage.get("billed_units") or {}
     if billed:
