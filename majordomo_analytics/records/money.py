@@ -11,9 +11,9 @@ PLACES = 10
 PRECISION = 20
 SUM_PRECISION = 38
 _STEP = Decimal(1).scaleb(-PLACES)
-_STEPS_PER_DOLLAR = 10**PLACES
+_STEPS_PER_DOLLAR: int = 10**PLACES
 _NOTHING = Decimal(0).scaleb(-PLACES)
-_LIMIT = 10**PRECISION
+_LIMIT = 10**PRECISION  # in such steps
 # Our own context: what a notebook sets for itself must not touch money.
 _EXACT = Context(prec=100, rounding=ROUND_HALF_EVEN)
 

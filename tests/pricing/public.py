@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal, localcontext
 from fractions import Fraction
+from typing import Any
 
 from genai_prices import Usage as TheirUsage
 from genai_prices.data_snapshot import get_snapshot
@@ -125,7 +126,7 @@ counts = st.one_of(
 def usages(draw: st.DrawFn, names: Iterable[str] = (*THEIR_NAMES, "input_audio_ms")) -> Usage:
     """Draw counts of any kind; about half of them contradict each other."""
     chosen = draw(st.sets(st.sampled_from(sorted(names)), max_size=6))
-    some = {name: draw(counts) for name in sorted(chosen)}
+    some: dict[str, Any] = {name: draw(counts) for name in sorted(chosen)}
     return Usage(**some)
 
 

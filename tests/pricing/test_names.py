@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 
 import pytest
+from genai_prices.types import TieredPrices
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -35,7 +36,7 @@ def listed(
     if found is None:
         return None
     rate = found.rates(AT, ())[0].get("input_mtok", Decimal(0))
-    return found.price_list.id, getattr(rate, "base", rate)
+    return found.price_list.id, rate.base if isinstance(rate, TieredPrices) else rate
 
 
 @pytest.mark.parametrize(

@@ -150,7 +150,7 @@ def test_a_card_finds_the_price_of_any_instant_whatever_was_asked_before(
     provider, model = data.draw(st.sampled_from(dated))
     listed = ListedModel(provider, model)
     prices = current_prices()
-    prices.first = lambda _: listed  # type: ignore[method-assign]
+    prices.first = lambda places: listed  # type: ignore[assignment, method-assign]
     card = CardMaker(prices, None).card(provider.id, model.id, None, "", ())
     usage = Usage(input_tokens=1000, output_tokens=1000)
     moments = st.one_of(instants, st.sampled_from(list(moments_of(model))))

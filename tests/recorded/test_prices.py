@@ -101,7 +101,8 @@ def read_by_hand(exchange: Exchange) -> Statement | None:
     usage: Answer = {}
     model = None
     for answer in documents(exchange.text):
-        answer = answer.get("response") if isinstance(answer.get("response"), dict) else answer
+        inner = answer.get("response")
+        answer = inner if isinstance(inner, dict) else answer
         places = (answer, answer.get("delta") or {}, answer.get("meta") or {})
         for place in places:
             if not isinstance(place, dict):
