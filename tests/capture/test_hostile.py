@@ -14,43 +14,88 @@ from majordomo_analytics.capture.flavours import Flavour
 from majordomo_analytics.capture.reader import ACCUMULATORS, NOTHING, Captured
 from majordomo_analytics.records import flags
 from majordomo_analytics.records.usage import MAX_COUNT
-from tests.capture.bodies import CASES, CHAT_CHUNK, Case, known, read, sse
+from tests.capture import bodies_others
+from tests.capture.bodies import CHAT_CHUNK, Case, known, read, sse
+from tests.capture.cases import CASES
 
 NO_COUNTS = ["-5", "5.0", "1e3", "1e30", '"5"', "true", "[5]", "{}", "NaN", "-Infinity", "1e999"]
 TOO_LARGE = [str(MAX_COUNT + 1), "9" * 5000]
 FLAVOURS: list[Flavour] = list(ACCUMULATORS)
 MEMBERS = [
     *("usage", "usageMetadata", "choices", "candidates", "response", "message", "error", "type"),
+    *("chunk", "delta", "interaction", "meta", "metadata", "trace", "results", "embedding"),
     *("x_groq", "tool_usage", "promptFeedback", "model", "id", "service_tier"),
+    *("output", "usage_breakdown", "object", "status", "background", "duration", "last_error"),
 ]
+CHAT = '{"usage": {"prompt_tokens": %s, "completion_tokens": 7}}'
+OTHER = '{"usage": {"input_tokens": %s, "output_tokens": 7}}'
 TEMPLATES: dict[Flavour, str] = {
-    "chat": '{"usage": {"prompt_tokens": %s, "completion_tokens": 7}}',
-    "responses": '{"usage": {"input_tokens": %s, "output_tokens": 7}}',
-    "messages": '{"usage": {"input_tokens": %s, "output_tokens": 7}}',
+    "chat": CHAT,
+    "completions": CHAT,
+    "embeddings": CHAT,
+    "responses": OTHER,
+    "background_response": '{"background": true, "status": "completed", ' + OTHER[1:],
+    "images": OTHER,
+    "transcriptions": OTHER,
+    "speech": OTHER,
+    "assistants": '{"object": "thread.run", ' + CHAT[1:],
+    "messages": OTHER,
     "generate_content": '{"usageMetadata": {"promptTokenCount": %s, "candidatesTokenCount": 7}}',
+    **bodies_others.TEMPLATES,
 }
+REST: dict[Flavour, dict[str, int]] = {
+    "images": {"output_tokens": 7, "output_image_tokens": 7},
+    "speech": {"output_tokens": 7, "output_audio_tokens": 7},
+}
+"""What is known beside the bad count, where one count tells of another."""
 
 
-@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("flavour", TEMPLATES)
 @pytest.mark.parametrize("value", NO_COUNTS + TOO_LARGE)
 def test_what_is_no_count_is_null_and_flagged(flavour: Flavour, value: str) -> None:
     """A count that is no count is unknown and flagged; the other counts stand."""
     captured = read(flavour, (TEMPLATES[flavour] % value).encode())
-    assert known(captured) == {"output_tokens": 7}
+    assert known(captured) == REST.get(flavour, {"output_tokens": 7})
     assert captured.usage.flags == (flags.USAGE_BAD_NUMBER,)
     assert captured.usage.status == "reported"
     assert captured.flags == ()
 
 
-@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("value", [*NO_COUNTS, *TOO_LARGE])
+@pytest.mark.parametrize(
+    ("flavour", "template", "names"),
+    [
+        ("chat", '{"cost_in_usd_ticks": %s}', {"stated_cost"}),
+        ("chat", '{"prompt_tokens_details": {"cached_tokens": %s}}', {"cached_tokens"}),
+        ("chat", '{"num_cached_tokens": %s}', {"cached_tokens"}),
+        ("chat", '{"server_side_tool_usage_details": {"x_search_calls": %s}}', {"social_searches"}),
+        ("chat", '{"server_tool_use_details": {"web_search_requests": %s}}', {"web_searches"}),
+        ("responses", '{"output_tokens_details": {"reasoning_tokens": %s}}', {"reasoning_tokens"}),
+        ("messages", '{"server_tool_use": {"web_search_requests": %s}}', {"web_searches"}),
+        ("messages", '{"cache_read_input_tokens": %s}', {"cached_tokens", "input_tokens"}),
+    ],
+)
+def test_part_that_is_no_count_is_null_and_flagged(
+    flavour: Flavour, template: str, names: set[str], value: str
+) -> None:
+    """A part that is no count is unknown and flagged, with the whole it would change."""
+    good = "input_tokens" if flavour != "chat" else "prompt_tokens"
+    usage = f'{{"{good}": 40, "output_tokens": 7, ' + (template % value)[1:]
+    captured = read(flavour, f'{{"usage": {usage}}}'.encode())
+    expected = {"input_tokens": 40, "output_tokens": 7}
+    assert known(captured) == {k: v for k, v in expected.items() if k not in names}
+    assert captured.usage.flags == (flags.USAGE_BAD_NUMBER,)
+
+
+@pytest.mark.parametrize("flavour", TEMPLATES)
 def test_null_is_unknown_and_not_odd(flavour: Flavour) -> None:
     """A count that is null is unknown, which is nothing to be flagged."""
     captured = read(flavour, (TEMPLATES[flavour] % "null").encode())
-    assert known(captured) == {"output_tokens": 7}
+    assert known(captured) == REST.get(flavour, {"output_tokens": 7})
     assert captured.usage.flags == ()
 
 
-@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("flavour", TEMPLATES)
 def test_largest_count_is_a_count(flavour: Flavour) -> None:
     """Counts up to the largest that a database takes are kept; zero is known to be zero."""
     for count in (0, MAX_COUNT):
@@ -159,7 +204,7 @@ def test_unknown_flavour_reads_nothing() -> None:
     flavour=st.sampled_from(FLAVOURS),
     body=st.binary(max_size=400)
     | st.text(alphabet='{}[]":,\\ data1\n', max_size=400).map(str.encode),
-    content_encoding=st.sampled_from([None, "gzip", "deflate", "br"]),
+    content_encoding=st.sampled_from([None, "gzip", "deflate", "br", "zstd"]),
     is_gzip=st.booleans(),
 )
 def test_any_bytes_are_survived(
@@ -176,7 +221,7 @@ def test_damaged_answers_are_survived(case: Case, data: st.DataObject) -> None:
     body = bytearray(case.body)
     for _ in range(data.draw(st.integers(1, 5))):
         body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
-    read(case.flavour, bytes(body))
+    case.read(bytes(body))
 
 
 @given(
