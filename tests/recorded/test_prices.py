@@ -18,12 +18,15 @@ import pytest
 
 from majordomo_analytics.capture.flavours import flavour_of, model_in_path
 from majordomo_analytics.capture.reader import UsageReader
-from majordomo_analytics.pricing.pricer import Pricer
+from majordomo_analytics.drain.enrich import row_of
+from majordomo_analytics.pricing.pricer import Pricer, pricer_in_use
+from majordomo_analytics.pricing.recompute import COLUMNS, iterations_of, recompute
 from majordomo_analytics.records.money import Cost
 from majordomo_analytics.records.providers import PROVIDERS
 from majordomo_analytics.records.usage import MISSING, Usage
 from tests.recorded import traffic
 from tests.recorded.traffic import Exchange
+from tests.support.records import a_record
 
 pytestmark = pytest.mark.skipif(traffic.are_absent(), reason=traffic.WHY_ABSENT)
 
@@ -76,7 +79,11 @@ def statements() -> list[Statement]:
 def read(exchange: Exchange) -> Statement | None:
     known = PROVIDERS.get(exchange.provider)
     flavour = flavour_of(known.dialect if known else "openai", exchange.method, exchange.path)
-    reader = UsageReader(flavour, content_encoding=exchange.content_encoding)
+    reader = UsageReader(
+        flavour,
+        content_encoding=exchange.content_encoding,
+        adds_reasoning=known.adds_reasoning if known else False,
+    )
     reader.feed(exchange.response_body)
     captured = reader.finish(complete=True)
     if captured.usage == MISSING or captured.usage.output_tokens is None:
@@ -205,6 +212,30 @@ def test_a_stated_cost_is_ours() -> None:
     print(near, report, sep="\n")  # noqa: T201
     assert near >= 15
     assert others <= {"openai/gpt-5.6-sol", "google/gemini-3.6-flash"}, report
+
+
+def test_a_row_of_every_answer_gives_its_cost_again() -> None:
+    """From the columns alone, model calls inside an answer included."""
+    with_calls = 0
+    for statement in statements():
+        usage = statement.usage
+        record = a_record(
+            provider=statement.exchange.provider,
+            model=statement.model or statement.requested_model,
+            requested_model=statement.requested_model,
+            request_path=statement.exchange.path,
+            requested_at=statement.answered_at,
+            usage=usage,
+        )
+        row = row_of(record, created_at=AT)
+        if usage.iterations and not iterations_of(usage.raw):
+            continue  # Groq says beside the usage object which models it called
+        cost = recompute({name: row[name] for name in COLUMNS}, pricer_in_use())
+        known = (cost.status, cost.total_cost, cost.price_version)
+        expected = (row["cost_status"], row["total_cost"], row["price_version"])
+        assert known == expected, str(statement.exchange)
+        with_calls += bool(usage.iterations)
+    assert with_calls >= 5
 
 
 def has_extras(exchange: Exchange) -> bool:
