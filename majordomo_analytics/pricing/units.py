@@ -6,6 +6,7 @@ that say which other unit it is a part of.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cache
@@ -128,6 +129,12 @@ def unit_of(price_key: str) -> UnitDef:
 def check_together(keys: Collection[str]) -> None:
     """Raise ValueError if prices under these keys leave open what some tokens cost."""
     validate_model_price(set(keys), registry())
+
+
+def in_price_keys(message: str) -> str:
+    """Return a message of genai-prices with the names of prices for those of units."""
+    units = registry().units
+    return re.sub(r"\w+", lambda m: units[m[0]].price_key if m[0] in units else m[0], message)
 
 
 def tiers_of(price_key: str, rate: Rate) -> Tiers:

@@ -244,6 +244,9 @@ BAD = [
     (OWN.replace("= 2\n", "= true\n"), 4, "no number"),
     (OWN.replace("= 2\n", "= nan\n"), 4, "no price"),
     (OWN.replace("= 2\n", "= inf\n"), 4, "no price"),
+    (OWN.replace("= 2\n", "= 1e999999999\n"), 4, "no price"),
+    (OWN.replace("= 2\n", "= 1e-999999999\n"), 4, "no price"),
+    (OWN + "from = 0001-01-01T00:00:00+10:00\n", 6, "out of the calendar"),
     (OWN.replace("input_mtok", "inputs_mtok"), 4, "did you mean 'input_mtok'"),
     (OWN.replace("input_mtok", "input_text_mtok"), 4, "nothing is named 'input_text"),
     (OWN.replace("input_mtok", "per_request"), 4, "did you mean 'requests_kcount'"),
@@ -251,7 +254,7 @@ BAD = [
     (OWN.replace('"openai"', "7"), 2, "no name"),
     (OWN.replace('provider = "openai"\n', ""), 1, "has no provider"),
     (OWN.replace('model = "gpt-4o"\n', ""), 1, "has no model"),
-    (OWN.replace("input_mtok = 2\n", "cache_read_mtok = 1\n"), 4, "Missing ancestor price"),
+    (OWN.replace("input_mtok = 2\n", "cache_read_mtok = 1\n"), 4, "cache_read_mtok: input_mtok"),
     (OWN + "from = 2026-07-01\nuntil = 2026-07-01\n", 7, "not after"),
     (OWN + "from = 2026-07-01T00:00:00\n", 6, "no offset"),
     (OWN + 'from = "2026-07-01"\n', 6, "no date"),
@@ -272,10 +275,11 @@ BAD = [
      "input_mtok = { base = 1, tiers = [{ start = 1.5, price = 2 }] }\n", 4, "a tier of"),
     ('[[price]]\nprovider = "*"\nmodel = "m"\n'
      "input_mtok = { base = 1, tiers = [{ start = 5, price = -2 }] }\n", 4, "negative"),
+    ('providers = ["x"]\n[[price]]\nprovider = "x"\nmodel = "*"\ndiscount = 0\n', 5, "list of 'x'"),
     ("prices = []\n", 1, "did you mean 'price'"),
     ('\nproviders = "x"\n', 2, "no list of names"),
     ("[price]\nmodel = 1\n", 1, "[[price]]"),
-    ("[[price]\n", None, "is not TOML"),
+    ("\n[[price]\n", 2, "is not TOML"),
 ]  # fmt: skip
 
 
@@ -329,6 +333,56 @@ def test_the_book_of_a_data_directory_counts_unless_another_is_named(tmp_path: P
     assert of_data is not None
     assert of_other is not None
     assert (len(of_data.entries), len(of_other.entries)) == (1, 0)
+
+
+VALUES = (
+    *('"openai"', '"*"', '"gpt-4o"', '"gpt-*"', '"openai/gpt-4o"', '""', '"flex"', "''"),
+    *("0", "2", "0.15", "-1", "nan", "1e400", "1e-400", "true", "[]", "{}", "[1]", '[{a = "b"}]'),
+    *("2026-07-01", "2026-07-01T00:00:00Z", "2026-07-01T00:00:00", "07:32:00", "9999-12-31"),
+    *("{ base = 1, tiers = [] }", "{ base = 1, tiers = [{ start = 1, price = 2 }] }"),
+    *("{ base = {}, tiers = [[]] }", "9999-12-31T23:59:59-10:00", "0001-01-01T00:00:00+10:00"),
+)
+KEYS = (
+    *("provider", "model", "from", "until", "discount", "like", "service_tier", "processing"),
+    *(
+        "input_mtok",
+        "output_mtok",
+        "cache_read_mtok",
+        "input_audio_mtok",
+        "other",
+        "requests_kcount",
+    ),
+)
+
+
+@given(
+    entries=st.lists(
+        st.dictionaries(st.sampled_from(KEYS), st.sampled_from(VALUES), max_size=6), max_size=3
+    )
+)
+def test_a_book_is_read_or_refused_whatever_it_says(
+    tmp_path_factory: pytest.TempPathFactory, entries: list[dict[str, str]]
+) -> None:
+    file = tmp_path_factory.mktemp("book") / "prices.toml"
+    sound = {"provider": '"openai"', "model": '"gpt-4o"', "input_mtok": "1"}
+    text = "".join(
+        "[[price]]\n" + "".join(f"{key} = {value}\n" for key, value in (sound | entry).items())
+        for entry in entries
+    )
+    file.write_text(text, "utf-8")
+    refused_line = None
+    try:
+        book = load_price_book(file)
+    except PriceBookError as error:
+        refused_line = error.line or 0
+    if refused_line is not None:
+        assert 1 <= refused_line <= text.count("\n")
+        return
+    assert len(book.entries) == len(entries)
+    cost = Pricer(book).price(
+        USAGE, provider="openai", model="gpt-4o", requested_model=None, requested_at=AT
+    )
+    assert cost.status in {"priced", "unpriced", "error"}
 
 
 words = st.text("ab?*", max_size=5)

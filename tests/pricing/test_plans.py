@@ -85,6 +85,7 @@ def same(ours: tuple[Fraction, ...] | None, theirs: tuple[Fraction, ...] | None)
     return all(abs(a - b) < Fraction(1, 10**60) for a, b in zip(ours, theirs, strict=True))
 
 
+@pytest.mark.slow
 def test_every_model_at_every_date_in_every_context_costs_the_same() -> None:
     """All models of all lists; the usages of one model are fixed, so none is left out."""
     chance = random.Random(20261124)
@@ -150,7 +151,7 @@ def test_a_card_finds_the_price_of_any_instant_whatever_was_asked_before(
     provider, model = data.draw(st.sampled_from(dated))
     listed = ListedModel(provider, model)
     prices = current_prices()
-    prices.first = lambda places: listed  # type: ignore[assignment, method-assign]
+    prices.first = lambda places: listed  # type: ignore[method-assign]
     card = CardMaker(prices, None).card(provider.id, model.id, None, "", ())
     usage = Usage(input_tokens=1000, output_tokens=1000)
     moments = st.one_of(instants, st.sampled_from(list(moments_of(model))))
