@@ -175,11 +175,11 @@ class EntryReader:
             self._refuse(key, f"{shown} = {value} is no price; write a number")
         if number < 0:
             self._refuse(key, f"{shown} = {value} is negative; a price is 0 or more")
-        # An exponent is quickly written, and a whole number of that length hardly ever made.
+        # An exponent is quickly written; a whole number of that length takes for ever.
         if number and not MOST_DOLLARS >= number >= LEAST_DOLLARS:
             self._refuse(
                 key,
-                f"{shown} = {value} is no price; one lies within {LEAST_DOLLARS} and {MOST_DOLLARS}",
+                f"{shown} = {value} is no price; it is between {LEAST_DOLLARS} and {MOST_DOLLARS}",
             )
         return number
 

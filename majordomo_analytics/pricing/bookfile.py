@@ -66,8 +66,8 @@ def load_price_book(path: Path) -> PriceBook:
         given = tomllib.loads(text, parse_float=Decimal)
     except (ValueError, ArithmeticError) as error:
         said = re.search(r"at line (\d+)", str(error))
-        line = int(said[1]) if said else None
-        raise PriceBookError(str(path), line, f"is not TOML: {error}") from error
+        place = int(said[1]) if said else None
+        raise PriceBookError(str(path), place, f"is not TOML: {error}") from error
     # Line ends of Windows are counted as one here, as in editors.
     entries = _Reader(str(path), text.replace("\r\n", "\n"), given, current_prices()).entries()
     return PriceBook(entries, hashlib.sha256(data).hexdigest()[:VERSION_CHARACTERS])
