@@ -104,19 +104,22 @@ class Pricer:
             requested_at = requested_at.replace(tzinfo=UTC)
         host = routed_host(request_path) if provider == ROUTER else ""
         if usage.iterations:
-            return self._sum(usage, provider, model, requested_model, host, requested_at)
+            try:
+                return self._sum(usage, provider, model, requested_model, host, requested_at)
+            except ValueError:
+                return _stated_or(usage, "error")
         card = self._card(provider, model, requested_model, host, *_served(usage))
-        entry = card.at(requested_at)
-        if entry is None:
-            return _stated_or(usage, "unpriced" if counted(usage) else "no_usage")
-        plan = entry.plan
-        counts = plan.read(usage)
-        verdict = plan.verdict(counts)
-        if verdict != "priceable":
-            return _stated_or(usage, verdict)
         try:
+            entry = card.at(requested_at)
+            if entry is None:
+                return _stated_or(usage, "unpriced" if counted(usage) else "no_usage")
+            plan = entry.plan
+            counts = plan.read(usage)
+            verdict = plan.verdict(counts)
+            if verdict != "priceable":
+                return _stated_or(usage, verdict)
             amounts = plan.amounts(counts)
-        except ValueError:
+        except ValueError:  # counts that contradict each other, or fetched prices that do
             return _stated_or(usage, "error")
         return Cost.priced(
             *amounts,
@@ -150,10 +153,7 @@ class Pricer:
             verdict = entry.plan.verdict(counts)
             if verdict != "priceable":
                 return _stated_or(usage, verdict)
-            try:
-                amounts = _added(amounts, entry.plan, counts, each_request=0)
-            except ValueError:
-                return _stated_or(usage, "error")
+            amounts = _added(amounts, entry.plan, counts, each_request=0)
             found += entry.flags
         fees = Usage(**{name: getattr(usage, name) for name in FEES})
         if own is None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from genai_prices.data_snapshot import DataSnapshot, get_snapshot, set_custom_snapshot
+from genai_prices.types import ClauseEquals, ModelInfo, ModelPrice, Provider
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -290,6 +291,22 @@ def test_names_that_callers_invent_are_not_kept() -> None:
     assert PRICER._prices.find.cache_info().currsize <= 4096
     assert not any("invented" in str(kept) for kept in snapshot._provider_cache)
     assert not any("invented" in str(kept) for kept in snapshot._lookup_cache)
+
+
+def test_fetched_prices_that_contradict_each_other_lose_no_row() -> None:
+    """A list with a price of cached tokens and none of the prompt."""
+    broken = ModelInfo(
+        id="m", match=ClauseEquals("m"), prices=ModelPrice(cache_read_mtok=Decimal(1))
+    )
+    provider = Provider(id="openai", name="OpenAI", api_pattern="", models=[broken])
+    calls = (Iteration(input_tokens=1, output_tokens=1),)
+    summed = Usage(input_tokens=1, output_tokens=1, iterations=calls)
+    set_custom_snapshot(DataSnapshot([provider], from_auto_update=True))
+    try:
+        costs = [price(usage, "m") for usage in (THOUSAND, summed)]
+    finally:
+        set_custom_snapshot(None)
+    assert costs == [Cost("error"), Cost("error")]
 
 
 def test_prices_that_were_fetched_later_count_and_name_themselves() -> None:
