@@ -301,9 +301,11 @@ def test_fetched_prices_that_contradict_each_other_lose_no_row() -> None:
     provider = Provider(id="openai", name="OpenAI", api_pattern="", models=[broken])
     calls = (Iteration(input_tokens=1, output_tokens=1),)
     summed = Usage(input_tokens=1, output_tokens=1, iterations=calls)
+    pricer = Pricer()
+    fields: dict[str, Any] = {"model": "m", "requested_model": None, "requested_at": AT}
     set_custom_snapshot(DataSnapshot([provider], from_auto_update=True))
     try:
-        costs = [price(usage, "m") for usage in (THOUSAND, summed)]
+        costs = [pricer.price(usage, provider="openai", **fields) for usage in (THOUSAND, summed)]
     finally:
         set_custom_snapshot(None)
     assert costs == [Cost("error"), Cost("error")]
