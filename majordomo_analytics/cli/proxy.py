@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from majordomo_analytics.cli.options import DEFAULT_DATA, DataOption
+from majordomo_analytics.cli.options import DEFAULT_DATA, DataOption, require_postgres_extra
 from majordomo_analytics.errors import MissingExtraError
 
 NEEDED = ("aiohttp", "prometheus_client", "starlette", "uvicorn")
@@ -44,6 +44,13 @@ def proxy(
     ] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on (default 7680).")] = None,
     workers: Annotated[int | None, typer.Option(help="Worker processes (default 1).")] = None,
+    postgres: Annotated[
+        str | None,
+        typer.Option(help="A Postgres that gets every row too; better in MAJORDOMO_POSTGRES."),
+    ] = None,
+    postgres_schema: Annotated[
+        str | None, typer.Option(help="The schema of its tables there (default public).")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file of settings.")] = None,
 ) -> None:
     """Relay LLM calls to their providers and write one row for each.
@@ -55,5 +62,15 @@ def proxy(
     from majordomo_proxy.settings import load_settings
     from majordomo_proxy.supervisor import Supervisor
 
-    settings = load_settings(config=config, data=data, host=host, port=port, workers=workers)
+    settings = load_settings(
+        config=config,
+        data=data,
+        host=host,
+        port=port,
+        workers=workers,
+        postgres=postgres,
+        postgres_schema=postgres_schema,
+    )
+    if settings.postgres:
+        require_postgres_extra("--postgres")
     raise typer.Exit(Supervisor(settings, say).run())

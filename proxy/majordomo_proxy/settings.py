@@ -20,8 +20,14 @@ MIB = 2**20
 DEFAULT_DATA = Path("majordomo-data")
 
 
-def setting(default: Any, meaning: str, *, least: float | None = None) -> Any:
-    return field(default=default, metadata={"meaning": meaning, "least": least})
+def setting(
+    default: Any, meaning: str, *, least: float | None = None, is_secret: bool = False
+) -> Any:
+    return field(
+        default=default,
+        repr=not is_secret,
+        metadata={"meaning": meaning, "least": least, "is_secret": is_secret},
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +59,10 @@ class Settings:
     stop_timeout_s: float = setting(
         30.0, "how long open answers may go on after SIGTERM", least=0.0
     )
+    postgres: str = setting(
+        "", "a Postgres that gets every row too: postgresql://…; without, none", is_secret=True
+    )
+    postgres_schema: str = setting("public", "the schema of its tables there")
     log_level: str = setting("warning", "debug, info, warning, error or critical")
     base_urls: Mapping[str, str] = field(
         default_factory=dict, metadata={"meaning": "addresses of providers, by name"}
@@ -65,6 +75,7 @@ class Settings:
 
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 SCALARS = {f.name: f for f in fields(Settings) if f.name != "base_urls"}
+SECRETS = frozenset(name for name, f in SCALARS.items() if f.metadata["is_secret"])
 
 
 def environment_names() -> dict[str, str]:

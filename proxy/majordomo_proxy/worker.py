@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from majordomo_proxy.app import create_app
-from majordomo_proxy.settings import Settings
+from majordomo_proxy.settings import SECRETS, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,8 +25,9 @@ SETTINGS_VARIABLE = "MAJORDOMO_WORKER_SETTINGS"
 
 
 def settings_to_text(settings: Settings) -> str:
-    """Return `settings` as JSON, for a worker's environment."""
-    return json.dumps(asdict(settings), default=str)
+    """Return `settings` as JSON, for a worker's environment; workers need no secrets."""
+    values = {n: v for n, v in asdict(settings).items() if n not in SECRETS}
+    return json.dumps(values, default=str)
 
 
 def settings_from_text(text: str) -> Settings:
