@@ -6,7 +6,6 @@ import asyncio
 import sqlite3
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,11 +22,6 @@ from majordomo_analytics.spool.writer import SpoolWriter
 from tests.drain.spools import spool
 from tests.support.proxy import lake_rows, mdm
 from tests.support.records import a_record
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> DataDirectory:
-    return DataDirectory.create(tmp_path / "data")
 
 
 def test_rows_reach_the_lake_with_their_cost_and_the_spool_goes(data: DataDirectory) -> None:
