@@ -37,13 +37,11 @@ if TYPE_CHECKING:
     from majordomo_analytics.drain.sinks import Place
     from majordomo_analytics.records.request import RequestRecord
 
-CONNECT_S = 5
-ANSWER_S = 60.0
-"""How long Postgres may take over one batch before the connection is given up."""
+CONNECT_TIMEOUT_S = 5
+ANSWER_TIMEOUT_S = 60.0
 
 DEFAULTS: dict[str, str | int] = {
     "application_name": "majordomo-analytics",
-    "connect_timeout": CONNECT_S,
     "keepalives_idle": 30,
     "keepalives_interval": 10,
     "keepalives_count": 3,
@@ -115,6 +113,10 @@ class PostgresSink:
         The schema of our tables; it is made if need be.
     lake
         The lake of the data directory, which says what metadata keys are promoted.
+    connect_timeout_s
+        How long Postgres may take to let us in.
+    answer_timeout_s
+        How long it may take over one batch before the connection is given up.
 
     Raises
     ------
@@ -124,7 +126,15 @@ class PostgresSink:
 
     name = "postgres"
 
-    def __init__(self, dsn: str, *, schema: str = "public", lake: Path) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        schema: str = "public",
+        lake: Path,
+        connect_timeout_s: int = CONNECT_TIMEOUT_S,
+        answer_timeout_s: float = ANSWER_TIMEOUT_S,
+    ) -> None:
         try:
             given = conninfo_to_dict(dsn)
         except psycopg.Error:
@@ -135,7 +145,10 @@ class PostgresSink:
                 "postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with %40 for an @ in the password"
             )
             raise SettingsError(message)
-        self._conninfo = make_conninfo(dsn, **{n: v for n, v in DEFAULTS.items() if n not in given})
+        ours = {"connect_timeout": connect_timeout_s, **DEFAULTS}
+        self._conninfo = make_conninfo(dsn, **{n: v for n, v in ours.items() if n not in given})
+        self._connect_timeout_s = connect_timeout_s
+        self._answer_timeout_s = answer_timeout_s
         self._password = str(given.get("password") or os.environ.get("PGPASSWORD") or "")
         self._schema = schema
         self._lake = lake
@@ -160,7 +173,7 @@ class PostgresSink:
             self._promoted = promoted_keys(lake_schema(self._lake))
         if self._connection is not None:
             try:
-                with self._answering(CONNECT_S) as connection:
+                with self._answering(self._connect_timeout_s) as connection:
                     connection.execute("select 1")
             except PostgresUnreachableError:
                 self.close()
@@ -262,7 +275,7 @@ class PostgresSink:
         return int(counted[0]) if counted else 0
 
     @contextmanager
-    def _answering(self, seconds: float = ANSWER_S) -> Iterator[psycopg.Connection[Any]]:
+    def _answering(self, timeout_s: float | None = None) -> Iterator[psycopg.Connection[Any]]:
         """Give the connection; break it off if Postgres does not answer in time.
 
         A server that is only silent cannot be told from a slow one by libpq, and there may
@@ -273,7 +286,9 @@ class PostgresSink:
             message = "there is no connection to Postgres"
             raise PostgresUnreachableError(message)
         done = threading.Event()
-        late = threading.Timer(seconds, _break_off, (connection, done))
+        if timeout_s is None:
+            timeout_s = self._answer_timeout_s
+        late = threading.Timer(timeout_s, _break_off, (connection, done))
         late.daemon = True
         late.start()
         try:

@@ -13,6 +13,7 @@ import tempfile
 import threading
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal, Self
 from uuid import uuid4
@@ -148,16 +149,14 @@ class Line:
             there = await asyncio.open_connection(host, port)
         self._open |= {writer, there[1]}
         committing = asyncio.Event()
-        try:
+        with suppress(ConnectionError, asyncio.CancelledError):
             await asyncio.gather(
                 self._requests(reader, there[1], committing),
                 self._answers(there[0], writer, committing),
-                return_exceptions=True,
             )
-        finally:
-            self._open -= {writer, there[1]}
-            there[1].close()
-            writer.close()
+        self._open -= {writer, there[1]}
+        there[1].close()
+        writer.close()
 
     async def _requests(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, committing: asyncio.Event
