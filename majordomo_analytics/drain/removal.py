@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from majordomo_analytics.errors import SpoolError
-from majordomo_analytics.spool.files import spool_files
+from majordomo_analytics.spool.files import remove_strays, spool_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,6 +80,7 @@ def remove_drained(data: DataDirectory, positions: Mapping[str, Mapping[str, int
             continue  # it stays, and whoever drains it says what is wrong with it
         finally:
             lock.release()
+    remove_strays(data.spool)
     return removed
 
 

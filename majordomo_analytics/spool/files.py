@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SPOOL_VERSION = 1
 SUFFIX = ".sqlite"
+SIDE_SUFFIXES = (f"{SUFFIX}-wal", f"{SUFFIX}-shm")
 
 SCHEMA = (
     "create table spool (uuid text not null, version integer not null) strict",
@@ -168,14 +169,26 @@ class SpoolFile:
             return int(connection.execute(query).fetchone()[0])
 
     def unlink(self) -> None:
-        """Remove the spool with its side files; only for a spool without a writer."""
-        for suffix in (SUFFIX, f"{SUFFIX}-wal", f"{SUFFIX}-shm", ".writer"):
+        """Remove the spool with its side files; only for a spool without a writer.
+
+        Whoever dies amid it leaves what is seen again: a spool, or files that stand beside
+        none. The lock goes first, as only a spool brings it back to mind.
+        """
+        for suffix in (".writer", SUFFIX, *SIDE_SUFFIXES):
             self.path.with_suffix(suffix).unlink(missing_ok=True)
 
 
 def spool_files(folder: Path) -> list[SpoolFile]:
     """Return the spools in `folder`, oldest first."""
     return [SpoolFile(path) for path in sorted(folder.glob(f"*{SUFFIX}"))]
+
+
+def remove_strays(folder: Path) -> None:
+    """Remove what an interrupted `unlink` left of spools that are gone."""
+    for suffix in SIDE_SUFFIXES:
+        for path in folder.glob(f"*{suffix}"):
+            if not path.with_suffix(SUFFIX).exists():
+                path.unlink(missing_ok=True)
 
 
 def drain_lock(folder: Path, sink: str = "lake") -> Lock:

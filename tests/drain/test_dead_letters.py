@@ -9,7 +9,7 @@ import pytest
 
 from majordomo_analytics.datadir import DataDirectory
 from majordomo_analytics.drain import delivery
-from majordomo_analytics.drain.dead_letters import DeadLetters
+from majordomo_analytics.drain.dead_letters import DeadLetter, DeadLetters
 from majordomo_analytics.drain.loop import DrainReport, drain_once
 from majordomo_analytics.drain.postgres import PostgresSink
 from majordomo_analytics.drain.sinks import LakeSink, Sink
@@ -192,7 +192,7 @@ def test_a_dead_letter_whose_row_came_by_another_road_is_not_doubled(
     drain_once(data, both(data, postgres))
     box = DeadLetters(data.dead_letters)
     for sink in ("lake", "postgres"):
-        letter = delivery.DeadLetter(sink, record.id, "spool", 1, "x", "y", encode_record(record))
+        letter = DeadLetter(sink, record.id, "spool", 1, "x", "y", encode_record(record))
         box.write([letter])
 
     report = drain_once(data, both(data, postgres), again=True)
@@ -218,7 +218,7 @@ def test_a_letter_that_is_refused_again_stays(data: DataDirectory) -> None:
 def test_the_same_row_is_one_letter_however_often_it_is_refused(data: DataDirectory) -> None:
     """A batch is done again when the process died between the letter and the commit."""
     box = DeadLetters(data.dead_letters)
-    letter = delivery.DeadLetter("lake", "id", "spool", 1, "x", "y", b"{}")
+    letter = DeadLetter("lake", "id", "spool", 1, "x", "y", b"{}")
     box.write([letter])
     box.write([letter])
 

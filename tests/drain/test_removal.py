@@ -119,3 +119,16 @@ def test_files_from_before_are_not_flushed_again(
     flush_since(tmp_path, 150_000)
 
     assert flushed == [new, new.parent]
+
+
+def test_what_an_interrupted_removal_left_goes_with_the_next_one(data: DataDirectory) -> None:
+    """And the side files of a spool that is there stay."""
+    writer = spool(data, a_record(), close=False)
+    for name in ("gone.sqlite-wal", "gone.sqlite-shm"):
+        (data.spool / name).touch()
+
+    remove_drained(data, {"lake": {}})
+
+    suffixes = (".sqlite", ".sqlite-shm", ".sqlite-wal", ".writer")
+    assert left(data) == sorted(writer.uuid + suffix for suffix in suffixes)
+    writer.close()

@@ -6,6 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -154,13 +155,13 @@ def test_only_files_of_recent_days_are_read(
         spool(data, a_record(requested_at=at))
     drain_once(data)
     opened: list[str] = []
-    parquet_file = lake_responses.pq.ParquetFile
+    parquet_file = pq.ParquetFile
 
     def opens(path: str) -> Any:
         opened.append(path)
         return parquet_file(path)
 
-    monkeypatch.setattr(lake_responses.pq, "ParquetFile", opens)
+    monkeypatch.setattr(pq, "ParquetFile", opens)
     spool(data, a_record())
     drain_once(data)
     assert opened == []

