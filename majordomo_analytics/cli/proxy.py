@@ -73,4 +73,8 @@ def proxy(
     )
     if settings.postgres:
         require_postgres_extra("--postgres")
+        from majordomo_analytics.drain.address import read_address
+
+        # A drain that ended over it, again and again, would hold up the lake too.
+        read_address(settings.postgres, settings.postgres_schema)
     raise typer.Exit(Supervisor(settings, say).run())

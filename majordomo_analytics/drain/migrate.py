@@ -66,17 +66,17 @@ def migrate(connection: Connection[Any], schema: str) -> None:
         message = f"PostgreSQL {server} is too old; {OLDEST_SERVER} or newer is needed"
         raise PostgresError(message)
     newest = migrations()[-1].version
-    if _applied(connection, schema) == newest:
-        return
     with connection.transaction():
         connection.execute("select pg_advisory_xact_lock(%s)", (LOCK,))
-        version = _applied(connection, schema)
+        version = applied_version(connection, schema)
         if version > newest:
             message = (
                 f"the tables in the schema {schema!r} have version {version}, this package "
                 f"knows up to {newest}; upgrade majordomo-analytics"
             )
             raise PostgresError(message)
+        if version == newest:
+            return  # another drain has just done it
         if version == 0:
             _refuse_foreign_tables(connection, schema)
             name = sql.Identifier(schema)
@@ -100,7 +100,7 @@ def migrate(connection: Connection[Any], schema: str) -> None:
                 )
 
 
-def _applied(connection: Connection[Any], schema: str) -> int:
+def applied_version(connection: Connection[Any], schema: str) -> int:
     """Return the version of our tables in `schema`, 0 if there are none."""
     if not _exists(connection, _TABLE, schema, APPLIED):
         return 0

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 
+from majordomo_analytics.drain.address import read_address
 from majordomo_analytics.drain.enrich import row_of
-from majordomo_analytics.drain.migrate import migrate, migrations
+from majordomo_analytics.drain.migrate import applied_version, migrate, migrations
 from majordomo_analytics.drain.repeated import ALSO_READ_AGAIN
 from majordomo_analytics.errors import (
     LakeError,
     PostgresError,
     PostgresUnreachableError,
     RowsRefusedError,
-    SettingsError,
 )
 from majordomo_analytics.lake.table import lake_schema
 from majordomo_analytics.records.columns import COLUMNS
@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S = 5
 ANSWER_TIMEOUT_S = 60.0
+MIGRATION_TIMEOUT_S = 3600.0
+"""An index over many rows takes its time; broken off, it would begin from nothing again."""
 
 DEFAULTS: dict[str, str | int] = {
     "application_name": "majordomo-analytics",
@@ -121,7 +123,7 @@ class PostgresSink:
     Raises
     ------
     SettingsError
-        If `dsn` cannot be read; the message does not repeat it, as it may hold a password.
+        If `dsn` cannot be read or `schema` is no name of one.
     """
 
     name = "postgres"
@@ -135,16 +137,7 @@ class PostgresSink:
         connect_timeout_s: int = CONNECT_TIMEOUT_S,
         answer_timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> None:
-        try:
-            given = conninfo_to_dict(dsn)
-        except psycopg.Error:
-            given = {}
-        if not given or "@" in str(given.get("host", "")):
-            message = (
-                "the address of Postgres cannot be read; it is "
-                "postgresql://USER:PASSWORD@HOST:PORT/DATABASE, with %40 for an @ in the password"
-            )
-            raise SettingsError(message)
+        given = read_address(dsn, schema)
         ours = {"connect_timeout": connect_timeout_s, **DEFAULTS}
         self._conninfo = make_conninfo(dsn, **{n: v for n, v in ours.items() if n not in given})
         self._connect_timeout_s = connect_timeout_s
@@ -185,7 +178,10 @@ class PostgresSink:
             )
         try:
             with self._answering() as connection:
-                migrate(connection, self._schema)
+                version = applied_version(connection, self._schema)
+            if version != migrations()[-1].version:
+                with self._answering(MIGRATION_TIMEOUT_S) as connection:
+                    migrate(connection, self._schema)
         except PostgresError:
             self.close()
             raise
@@ -285,15 +281,20 @@ class PostgresSink:
         if connection is None or connection.closed:
             message = "there is no connection to Postgres"
             raise PostgresUnreachableError(message)
-        done = threading.Event()
+        done, is_late = threading.Event(), threading.Event()
         if timeout_s is None:
             timeout_s = self._answer_timeout_s
-        late = threading.Timer(timeout_s, _break_off, (connection, done))
+        late = threading.Timer(timeout_s, _break_off, (connection, done, is_late))
         late.daemon = True
         late.start()
         try:
             with self._told_plainly():
                 yield connection
+        except PostgresUnreachableError:
+            if not is_late.is_set():
+                raise
+            message = f"Postgres did not answer within {timeout_s:g} s"
+            raise PostgresUnreachableError(message) from None
         finally:
             done.set()
             late.cancel()
@@ -325,9 +326,12 @@ class PostgresSink:
         return said.replace(self._password, "…") if self._password else said
 
 
-def _break_off(connection: psycopg.Connection[Any], done: threading.Event) -> None:
+def _break_off(
+    connection: psycopg.Connection[Any], done: threading.Event, is_late: threading.Event
+) -> None:
     """Make whoever waits for an answer see the end of the connection."""
     with suppress(psycopg.Error, OSError):  # it was closed meanwhile
         if not done.is_set():
+            is_late.set()
             with socket.socket(fileno=os.dup(connection.fileno())) as line:
                 line.shutdown(socket.SHUT_RDWR)

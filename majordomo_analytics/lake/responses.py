@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from datetime import date
     from pathlib import Path
 
+COLUMNS = ["id", "response_id", "usage_status"]
 MOST_FILES = 5000
 """How many files are looked through: it bounds the time that a batch takes in a lake that
 was never compacted."""
@@ -42,7 +43,9 @@ def responses_with_usage(
         if len(found) == len(wanted):
             break
         with pq.ParquetFile(file.uri) as parquet:
-            for rows in parquet.iter_batches(columns=["id", "response_id", "usage_status"]):
+            if not set(COLUMNS) <= set(parquet.schema_arrow.names):
+                continue  # an earlier version wrote it
+            for rows in parquet.iter_batches(columns=COLUMNS):
                 asked = rows.filter(pc.is_in(rows.column("response_id"), value_set=wanted))
                 found |= {
                     row["response_id"]

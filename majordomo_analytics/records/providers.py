@@ -89,7 +89,9 @@ PROVIDERS: dict[str, Provider] = {
         ),
         Provider("deepseek", "https://api.deepseek.com"),
         Provider("mistral", "https://api.mistral.ai"),
-        Provider("cohere", "https://api.cohere.com", dialect="cohere", api_root="/compatibility/v1"),
+        Provider(
+            "cohere", "https://api.cohere.com", dialect="cohere", api_root="/compatibility/v1"
+        ),
         Provider("groq", "https://api.groq.com", api_root="/openai/v1"),
         Provider("together", "https://api.together.xyz"),
         Provider(

@@ -131,6 +131,7 @@ def test_postgres_is_down_under_load_and_back_and_has_every_request_once(
     assert spool_files(proxy.data / "spool") == []
 
 
+@pytest.mark.slow
 def test_the_address_of_postgres_is_told_to_the_drain_alone(tmp_path: Path, postgres: str) -> None:
     """In its environment, where only its owner can look, and not in its command."""
     with (
@@ -281,3 +282,18 @@ def test_a_thread_that_dies_ends_the_drain_so_that_a_new_one_begins(
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
     with pytest.raises(OSError, match="ended unexpectedly"):
         drain_forever(data, (sink,), stop=threading.Event())
+
+
+def test_a_proxy_does_not_start_with_an_address_that_cannot_be_read(tmp_path: Path) -> None:
+    """Its drain would end over it again and again, and the lake would get nothing."""
+    refused = mdm(
+        "proxy",
+        "--data",
+        str(tmp_path / "data"),
+        check=False,
+        MAJORDOMO_POSTGRES="postgres:/u:s3cr3t@h/d",
+    )
+
+    assert refused.returncode == 2
+    assert "the address of Postgres cannot be read" in refused.stderr
+    assert "s3cr3t" not in refused.stderr

@@ -198,7 +198,7 @@ def test_a_server_that_falls_silent_is_given_up_in_time(data: DataDirectory, pos
         sink.open()
         line.way = "black-hole"
         begun = time.monotonic()
-        with pytest.raises(PostgresUnreachableError):
+        with pytest.raises(PostgresUnreachableError, match="not answer within 1 s"):
             sink.append([a_record()], Place("spool", 1, 1))
         took_s = time.monotonic() - begun
         line.way = "through"
@@ -275,6 +275,13 @@ def test_an_address_that_cannot_be_read_is_not_repeated(dsn: str, data: DataDire
 
     assert "s3cr3t" not in str(caught.value)
     assert "postgresql://USER:PASSWORD@HOST" in str(caught.value)
+
+
+@pytest.mark.parametrize("schema", ["", "x" * 64, "ä" * 32, "a\x00"])
+def test_a_name_that_postgres_would_cut_is_refused(schema: str, data: DataDirectory) -> None:
+    """It has 63 bytes for a name and forgets the others."""
+    with pytest.raises(SettingsError, match="a name of 1 to 63 bytes"):
+        PostgresSink("dbname=x", schema=schema, lake=data.lake)
 
 
 def test_the_repr_of_a_sink_has_no_address(data: DataDirectory) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from deltalake import DeltaTable, write_deltalake
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,9 +21,12 @@ from majordomo_analytics.drain.postgres import PostgresSink
 from majordomo_analytics.drain.repeated import LOOK_BACK, without_repeated_usage
 from majordomo_analytics.drain.sinks import LakeSink, Place, Sink
 from majordomo_analytics.records.flags import USAGE_REPEATED
+from majordomo_analytics.records.metadata import PROMOTED_FROM_THE_START
 from majordomo_analytics.records.request import RequestRecord
+from majordomo_analytics.records.schemas import arrow_schema
 from majordomo_analytics.records.usage import Usage
 from tests.drain.spools import spool
+from tests.lake.rows import rows
 from tests.support.postgres import select
 from tests.support.proxy import lake_rows
 from tests.support.records import a_record
@@ -68,10 +74,10 @@ def test_a_background_response_polled_five_times_is_one_priced_row(
         spool(data, poll(usage, requested_at=NOON + timedelta(minutes=n)))
         drain_once(data, both(data, postgres))
 
-    rows = lake_rows(data.root)
-    assert [row["total_cost"] for row in rows] == [None, None, None, PRICE, None, None]
-    repeated = [row for row in rows if USAGE_REPEATED in row["flags"]]
-    assert repeated == rows[4:]
+    stored = lake_rows(data.root)
+    assert [row["total_cost"] for row in stored] == [None, None, None, PRICE, None, None]
+    repeated = [row for row in stored if USAGE_REPEATED in row["flags"]]
+    assert repeated == stored[4:]
     for row in repeated:
         assert (row["usage_status"], row["cost_status"]) == ("missing", "no_usage")
         assert row["input_tokens"] is row["usage_raw"] is None
@@ -221,3 +227,17 @@ def test_of_each_response_the_first_usage_stays_and_every_post_keeps_its_own(
 
     assert [record.usage.status == "reported" for record in kept] == expected
     assert [record.id for record in kept] == [record.id for record in records]
+
+
+def test_files_of_a_version_that_knew_no_responses_are_passed_over(tmp_path: Path) -> None:
+    lake = tmp_path / "lake"
+    kept = [f for f in arrow_schema(PROMOTED_FROM_THE_START) if f.name != "response_id"]
+    DeltaTable.create(str(lake), pa.schema(kept), partition_by=["requested_date"])
+    older = rows("a").select([field.name for field in kept])
+    write_deltalake(str(lake), older, mode="append")
+
+    found = lake_responses.responses_with_usage(
+        lake, ["resp_1"], but=(), first=date(2026, 1, 1), last=date(2026, 12, 31)
+    )
+
+    assert found == set()
