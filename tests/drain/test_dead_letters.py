@@ -253,3 +253,34 @@ def test_a_mistake_in_pricing_is_told_as_a_row_that_is_refused(
 
     assert drain_once(data).rows == 1
     assert letters(data, "lake") == [(bad.id, "ZeroDivisionError")]
+
+
+def test_a_spool_that_can_hardly_be_read_at_all_stays(data: DataDirectory) -> None:
+    """So many records that are none were not written by a mistake of one request."""
+    spool_bytes(data, *((str(n), b"?") for n in range(delivery.MOST_REFUSED + 1)))
+
+    report = drain_once(data)
+
+    assert (report.rows, report.spools_removed) == (0, 0)
+    assert "101 rows" in report.troubles[0]
+    assert not data.dead_letters.exists()
+
+
+def test_a_column_that_is_required_and_null_is_a_row_at_fault(
+    data: DataDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Arrow would take the null, and Delta refuse the whole batch."""
+    from majordomo_analytics.drain import enrich
+
+    row_of = enrich.row_of
+
+    def forget(record: RequestRecord, **named: object) -> object:
+        row = row_of(record, **named)  # type: ignore[arg-type]
+        return {**row, "outcome": None} if record.model == "forgotten" else row
+
+    monkeypatch.setattr(enrich, "row_of", forget)
+    good, bad = a_record(), a_record(model="forgotten")
+    spool(data, bad, good)
+
+    assert drain_once(data).rows == 1
+    assert letters(data, "lake") == [(bad.id, "NullInRequiredColumn")]

@@ -231,3 +231,49 @@ def test_days_are_days_of_utc(data: DataDirectory) -> None:
         "2026-11-20",
         "2026-11-21",
     ]
+
+
+class Stumbling(sinks.LakeSink):
+    """A lake that fails in a way that nobody has thought of."""
+
+    fails_at = "open"
+
+    def open(self) -> None:
+        if self.fails_at == "open":
+            raise ZeroDivisionError("unforeseen")
+        super().open()
+
+    def position(self, spool: str) -> int:
+        if self.fails_at == spool:
+            raise ZeroDivisionError("unforeseen")
+        return super().position(spool)
+
+
+def test_an_error_that_nobody_foresaw_is_a_trouble_like_any_other(data: DataDirectory) -> None:
+    """For one spool, or for the sink; what can be drained is."""
+    first = spool(data, a_record()).uuid
+    spool(data, a_record())
+    sink = Stumbling(data.lake)
+
+    (trouble,) = drain_once(data, (sink,)).troubles
+    assert "lake could not be served: ZeroDivisionError('unforeseen')" in trouble
+
+    sink.fails_at = first
+    report = drain_once(data, (sink,))
+    assert (report.rows, report.spools_removed) == (1, 1)
+    assert f"the spool {first} could not be drained to lake" in report.troubles[0]
+
+    sink.fails_at = ""
+    assert drain_once(data, (sink,)) == DrainReport(rows=1, spools_removed=1)
+
+
+def test_a_spool_that_another_drain_removes_meanwhile_is_no_trouble(
+    data: DataDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does so only once every sink has all of it."""
+    spool(data, a_record())
+    listed = spool_files(data.spool)
+    drain_once(data)
+    monkeypatch.setattr(loop, "spool_files", lambda _: listed)
+
+    assert drain_once(data) == DrainReport()

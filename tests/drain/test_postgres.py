@@ -11,7 +11,9 @@ from decimal import Decimal
 from typing import Any
 
 import psycopg
+import pyarrow as pa
 import pytest
+from deltalake import DeltaTable, Schema
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -470,3 +472,64 @@ def test_every_column_is_written(attributed: tuple[str, list[RequestRecord]]) ->
         dsn, "select column_name from information_schema.columns where table_name = 'llm_requests'"
     )
     assert {name for (name,) in names} == set(WRITTEN)
+
+
+# The connection
+
+
+def test_a_connection_is_kept_from_pass_to_pass_and_made_anew_when_it_was_lost(
+    data: DataDirectory, postgres: str
+) -> None:
+    """A server that was started anew is no trouble that anybody has to read of."""
+    sink = PostgresSink(postgres, lake=data.lake)
+    others = "from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+    sink.open()
+    (first,) = select(postgres, f"select pid {others}")
+    sink.open()
+    assert select(postgres, f"select pid {others}") == [first]
+
+    select(postgres, f"select pg_terminate_backend(pid) {others}")
+    sink.open()
+
+    assert sink.append([a_record()], Place("spool", 1, 1)) == 1
+    sink.close()
+
+
+def test_a_sink_that_was_not_opened_is_unreachable(data: DataDirectory, postgres: str) -> None:
+    with pytest.raises(PostgresUnreachableError, match="no connection"):
+        PostgresSink(postgres, lake=data.lake).position("spool")
+
+
+def test_what_the_role_may_not_do_is_said_and_the_lake_goes_on(
+    data: DataDirectory, postgres: str
+) -> None:
+    """Since PostgreSQL 15 not everybody may make tables in the schema public."""
+    role = f"drain_{uuid.uuid4().hex}"
+    run(postgres, f"create role {role} login password 'x'")
+    spool(data, a_record())
+    try:
+        dsn = psycopg.conninfo.make_conninfo(postgres, user=role, password="s3cr3t-pw")
+        report = drain_once(data, both(data, dsn))
+    finally:
+        run(postgres, f"drop role {role}")
+
+    (trouble,) = report.troubles
+    assert "permission denied for schema public" in trouble or "authentication" in trouble
+    assert "s3cr3t" not in trouble
+    assert report.rows == 1
+
+
+def test_keys_promoted_in_the_lake_are_indexed_from_the_next_pass_on(
+    data: DataDirectory, postgres: str
+) -> None:
+    sinks = both(data, postgres)
+    spool(data, a_record(metadata={"Plan": "pro"}))
+    drain_once(data, sinks)
+    DeltaTable(str(data.lake)).alter.add_columns(
+        Schema.from_arrow(pa.schema([pa.field("indexed_Plan", pa.string())])).fields
+    )
+    spool(data, a_record(metadata={"Plan": "free"}))
+    drain_once(data, sinks)
+
+    assert [row["indexed_metadata"] for row in rows_of(postgres)] == [{}, {"Plan": "free"}]
+    assert select(postgres, "select is_active from llm_requests_metadata_keys") == [(True,)]

@@ -15,6 +15,7 @@ import majordomo_analytics as ma
 from majordomo_analytics.datadir import DataDirectory
 from majordomo_analytics.drain.loop import drain_once
 from majordomo_analytics.errors import LakeError
+from majordomo_analytics.lake import table
 from majordomo_analytics.lake.table import (
     VERSION_PROPERTY,
     append_once,
@@ -153,3 +154,28 @@ def test_somebody_elses_delta_table_is_given_no_columns(tmp_path: Path) -> None:
         create_lake(tmp_path / "theirs")
 
     assert lake_schema(tmp_path / "theirs").names == ["x"]
+
+
+def test_columns_that_somebody_else_adds_at_the_same_moment_are_not_added_twice(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commit fails, and the table is looked at again."""
+    lake = tmp_path / "lake"
+    write_older_lake(lake, "a")
+    open_table = table._open
+    looks = []
+
+    def look_and_be_late(uri: Path) -> DeltaTable:
+        seen = open_table(uri)
+        looks.append(seen.version())
+        if len(looks) == 1:
+            create_lake(uri)
+        return seen
+
+    monkeypatch.setattr(table, "_open", look_and_be_late)
+    create_lake(lake)
+
+    names = lake_schema(lake).names
+    assert looks[0] < looks[-1]
+    assert {column.name for column in COLUMNS} <= set(names)
+    assert len(names) == len(set(names))
