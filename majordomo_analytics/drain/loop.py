@@ -166,16 +166,19 @@ def drain_forever(
 
     def serve_until_stopped(sink: Sink) -> None:
         known: set[str] = set()
+        finished: dict[str, int] = {}
         pause_s = PAUSE_S
         last = False
         while not last:
             last = stop.wait(pause_s)
-            done = serve(data, sink)
+            done = serve(data, sink, finished=finished)
             positions[sink.name] = done.positions
             for trouble in done.troubles:
                 if trouble not in known:
                     on_trouble(trouble)
             known = set(done.troubles)
+            if done.is_down:  # what comes back may be another server, or an older state
+                finished.clear()
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S) if done.is_down else PAUSE_S
         sink.close()
 
@@ -202,8 +205,23 @@ def serve(
     *,
     on_rows: Callable[[int], None] = lambda _: None,
     again: bool = False,
+    finished: dict[str, int] | None = None,
 ) -> Pass:
-    """Give one sink everything that is in the spools now; its troubles do not raise."""
+    """Give one sink everything that is in the spools now; its troubles do not raise.
+
+    Parameters
+    ----------
+    data, sink
+        What to drain, and where to.
+    on_rows
+        Called with the number of rows each time some were read and delivered.
+    again
+        Whether the sink is to be given its dead letters again.
+    finished
+        Positions in spools that have no writer and nothing more for this sink. They are
+        passed over, and more are added: spools that wait for another sink can be many.
+    """
+    finished = {} if finished is None else finished
     done = Pass()
     lock = drain_lock(data.spool, sink.name)
     deadline = time.monotonic() + LOCK_WAIT_S
@@ -219,7 +237,7 @@ def serve(
         sink.open()
         if again:
             _deliver_dead(data, sink, done)
-        _drain_spools(data, sink, done, on_rows)
+        _drain_spools(data, sink, done, on_rows, finished)
     except MajordomoError as error:
         done.is_down = True
         done.troubles.append(f"{sink.name}: {error}")
@@ -232,15 +250,27 @@ def serve(
 
 
 def _drain_spools(
-    data: DataDirectory, sink: Sink, done: Pass, on_rows: Callable[[int], None]
+    data: DataDirectory,
+    sink: Sink,
+    done: Pass,
+    on_rows: Callable[[int], None],
+    finished: dict[str, int],
 ) -> None:
     for spool in spool_files(data.spool):
+        if spool.uuid in finished:
+            done.positions[spool.uuid] = finished[spool.uuid]
+            continue
+        lock = spool.writer_lock
+        # Taken before reading: a spool that has no writer now will never grow again.
+        is_orphan = lock.acquire()
         try:
             if done.troubles and not spool.was_never_begun() and spool.holds_rewritten_rows():
                 # They may be in the older spool that made trouble: only once the sink has
                 # that one can it be told.
                 continue
             _drain_spool(spool, data, sink, done, on_rows)
+            if is_orphan and spool.uuid in done.positions:
+                finished[spool.uuid] = done.positions[spool.uuid]
         except PostgresError:
             raise  # the next spool would wait as long for the same answer
         except (SpoolError, LakeError, RowsRefusedError) as error:
@@ -249,6 +279,12 @@ def _drain_spools(
         except Exception as error:  # noqa: BLE001 - one spool must not hold up the others
             trouble = f"the spool {spool.uuid} could not be drained to {sink.name}: {error!r}"
             done.troubles.append(trouble)
+        finally:
+            if not spool.path.exists():
+                spool.unlink()  # the lock, which has come back
+            lock.release()
+    for gone in finished.keys() - done.positions.keys():
+        del finished[gone]
 
 
 def _drain_spool(

@@ -85,8 +85,8 @@ def remove_drained(data: DataDirectory, positions: Mapping[str, Mapping[str, int
 
 
 def _is_everywhere(spool: SpoolFile, positions: Mapping[str, Mapping[str, int]]) -> bool:
-    last = spool.last_sequence()
-    return all(position.get(spool.uuid, -1) >= last for position in positions.values())
+    reached = [position.get(spool.uuid, -1) for position in positions.values()]
+    return min(reached) >= 0 and min(reached) >= spool.last_sequence()
 
 
 def flush_since(folder: Path, since_ms: int) -> None:

@@ -17,7 +17,7 @@ from majordomo_analytics.errors import LakeError
 from majordomo_analytics.lake.table import append_once
 from majordomo_analytics.records.request import encode_record
 from majordomo_analytics.records.usage import Usage
-from majordomo_analytics.spool.files import drain_lock, spool_files
+from majordomo_analytics.spool.files import SpoolFile, drain_lock, spool_files
 from majordomo_analytics.spool.writer import SpoolWriter
 from tests.drain.spools import spool
 from tests.support.proxy import lake_rows, mdm
@@ -277,3 +277,31 @@ def test_a_spool_that_another_drain_removes_meanwhile_is_no_trouble(
     monkeypatch.setattr(loop, "spool_files", lambda _: listed)
 
     assert drain_once(data) == DrainReport()
+    assert [path.name for path in data.spool.iterdir()] == ["drain.lock"]
+
+
+def test_a_spool_that_is_finished_is_not_read_again_while_it_waits_for_another_sink(
+    data: DataDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There may be thousands when one sink is away for long; one with a writer may grow."""
+    waiting = spool(data, a_record(), a_record()).uuid
+    living = spool(data, a_record(), close=False)
+    finished: dict[str, int] = {}
+    first = loop.serve(data, sinks.LakeSink(data.lake), finished=finished)
+    read: list[str] = []
+    read_rows = SpoolFile.read
+
+    def watched(self: SpoolFile, after: int, most: int) -> Any:
+        read.append(self.uuid)
+        return read_rows(self, after, most)
+
+    monkeypatch.setattr(SpoolFile, "read", watched)
+    second = loop.serve(data, sinks.LakeSink(data.lake), finished=finished)
+
+    assert finished == {waiting: 2}
+    assert read == [living.uuid]
+    assert first.positions == second.positions == {waiting: 2, living.uuid: 1}
+    living.close()
+    spool_files(data.spool)[0].unlink()
+    loop.serve(data, sinks.LakeSink(data.lake), finished=finished)
+    assert finished == {living.uuid: 1}
