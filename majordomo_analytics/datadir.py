@@ -38,6 +38,11 @@ class DataDirectory:
         return self.root / "spool"
 
     @property
+    def dead_letters(self) -> Path:
+        """The SQLite file of rows that a sink cannot hold."""
+        return self.root / "dead_letters.sqlite"
+
+    @property
     def api_keys(self) -> Path:
         """The SQLite file of API keys."""
         return self.root / "api_keys.sqlite"

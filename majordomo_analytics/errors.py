@@ -8,8 +8,12 @@
     │   └── NewerLayoutError       written by a newer version of this package
     ├── ApiKeyError                an API key is unknown or already revoked (LookupError)
     ├── SpoolError                 the durable queue cannot be used (OSError)
+    │   └── NewerRecordError       a newer version wrote a record in it
     ├── LakeError                  the lake cannot be read or written (OSError)
     │   └── LakeNotFoundError      there is no lake yet (FileNotFoundError)
+    ├── PostgresError              Postgres refuses what the drain needs (OSError)
+    │   └── PostgresUnreachableError   it does not answer, or not in time
+    ├── RowsRefusedError           a sink cannot hold a row as it is (ValueError)
     ├── SourceError                `ma.open` was given something it cannot read (ValueError)
     └── QueryError                 a question that has no answer as asked (ValueError)
         ├── UnknownNameError       no such measure, dimension or engine (LookupError)
@@ -98,12 +102,38 @@ class SpoolError(MajordomoError, OSError):
     """Raised when the spool cannot be opened, written or read."""
 
 
+class NewerRecordError(SpoolError):
+    """Raised when a newer version wrote a record of the spool; it stays there."""
+
+
 class LakeError(MajordomoError, OSError):
     """Raised when the lake cannot be read or written."""
 
 
 class LakeNotFoundError(LakeError, FileNotFoundError):
     """Raised when there is no lake at a path yet."""
+
+
+class PostgresError(MajordomoError, OSError):
+    """Raised when Postgres refuses what the drain needs; nothing was changed there."""
+
+
+class PostgresUnreachableError(PostgresError):
+    """Raised when Postgres does not answer, or not in time."""
+
+
+class RowsRefusedError(MajordomoError, ValueError):
+    """Raised when a sink cannot hold what is in a row, however often it is tried.
+
+    Attributes
+    ----------
+    code
+        The SQLSTATE, or the kind of the error where there is none.
+    """
+
+    def __init__(self, code: str, reason: str) -> None:
+        self.code = code
+        super().__init__(f"{code}: {reason}")
 
 
 class SourceError(MajordomoError, ValueError):

@@ -63,6 +63,8 @@ def running_proxy(data: Path, environment: Mapping[str, str]) -> Iterator[str]:
         If it does not become ready; the message says what it said.
     """
     port = _free_port()
+    # Traffic of a demonstration has no place in the Postgres of earnest traffic.
+    inherited = {n: v for n, v in os.environ.items() if n != "MAJORDOMO_POSTGRES"}
     command = [sys.executable, "-m", "majordomo_analytics", "proxy"]
     command += ["--data", str(data), "--host", "127.0.0.1", "--port", str(port)]
     with tempfile.TemporaryFile() as said:
@@ -71,7 +73,7 @@ def running_proxy(data: Path, environment: Mapping[str, str]) -> Iterator[str]:
             stdin=subprocess.DEVNULL,
             stdout=said,
             stderr=subprocess.STDOUT,
-            env={**os.environ, **environment},
+            env={**inherited, **environment},
         )
         with ended_with_the_block(process):
             url = f"http://127.0.0.1:{port}"

@@ -1,4 +1,4 @@
-"""`mdm drain`: from the spool to the lake."""
+"""`mdm drain`: from the spool to the lake and to Postgres."""
 
 from __future__ import annotations
 
@@ -9,44 +9,83 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from majordomo_analytics.cli.options import DEFAULT_DATA, DataOption, PriceBookOption
+from majordomo_analytics.cli.options import (
+    DEFAULT_DATA,
+    DEFAULT_POSTGRES_SCHEMA,
+    DataOption,
+    PostgresOption,
+    PostgresSchemaOption,
+    PriceBookOption,
+    require_postgres_extra,
+)
+from majordomo_analytics.errors import SettingsError
 
 if TYPE_CHECKING:
-    from majordomo_analytics.drain.loop import DrainReport
+    from majordomo_analytics.datadir import DataDirectory
+    from majordomo_analytics.drain.sinks import Sink
 
 SINK_UNREACHABLE = 3
 
 
 def drain(
     data: DataOption = DEFAULT_DATA,
+    postgres: PostgresOption = None,
+    postgres_schema: PostgresSchemaOption = DEFAULT_POSTGRES_SCHEMA,
     once: Annotated[
         bool, typer.Option("--once", help="End when the spool is empty, instead of going on.")
     ] = False,
     price_book: PriceBookOption = None,
+    retry_dead: Annotated[
+        bool,
+        typer.Option(
+            "--retry-dead", help="Also try the rows again that a sink refused before; once."
+        ),
+    ] = False,
+    forget_postgres: Annotated[
+        bool,
+        typer.Option(
+            "--forget-postgres",
+            help="Keep no more rows for a Postgres that was fed from here before.",
+        ),
+    ] = False,
     lifeline: Annotated[
         int | None,
         typer.Option(hidden=True, help="Descriptor whose end says that the supervisor is gone."),
     ] = None,
 ) -> None:
-    """Price what the proxy wrote and append it to the lake, each request once.
+    """Price what the proxy wrote; append it to the lake and to Postgres, each request once.
 
-    Ends with 0 when everything reached the lake, with 3 when something could not be
-    reached; nothing is lost then, the next run tries again.
+    Ends with 0 when everything reached the lake and, if one is named, Postgres; with 3 when
+    something could not be reached or was refused; nothing is lost then, the next run tries
+    again. Once a Postgres was fed from a data directory, its rows wait for it in the spool
+    also while a drain runs without it.
     """
     from majordomo_analytics.cli.screen import progress, say, warn
     from majordomo_analytics.datadir import DataDirectory
     from majordomo_analytics.drain.loop import drain_forever, drain_once
+    from majordomo_analytics.drain.removal import forget_sink
     from majordomo_analytics.pricing.bookfile import price_book_for
     from majordomo_analytics.pricing.pricer import use_price_book
 
     directory = DataDirectory.open(data)
     use_price_book(price_book_for(directory, price_book))
-    if once:
+    sinks = _sinks(directory, postgres, postgres_schema)
+    if forget_postgres:
+        if postgres:
+            message = "--forget-postgres and --postgres (MAJORDOMO_POSTGRES) exclude each other"
+            raise SettingsError(message)
+        was_fed = forget_sink(directory, "postgres")
+        say("Postgres is forgotten" if was_fed else "no Postgres was fed from here")
+    if once or retry_dead:
         with progress("draining", "rows") as advance:
-            report = drain_once(directory, on_rows=advance)
+            report = drain_once(directory, sinks, on_rows=advance, again=retry_dead)
         for trouble in report.troubles:
             warn(trouble)
         say(f"{report.rows:,} requests appended to {directory.lake}")
+        if postgres:
+            say(f"{report.postgres_rows:,} requests inserted into Postgres")
+        for sink in report.spools_kept_for:
+            say(f"rows wait in the spool for {sink}; give --{sink}, or --forget-{sink}")
         raise typer.Exit(SINK_UNREACHABLE if report.troubles else 0)
 
     stop = threading.Event()
@@ -57,15 +96,19 @@ def drain(
         # supervisor says when the last pass is due.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         threading.Thread(target=_wait_for_end, args=(lifeline, stop), daemon=True).start()
-    reported: set[str] = set()
+    drain_forever(directory, sinks, stop=stop, on_trouble=warn)
 
-    def on_pass(report: DrainReport) -> None:
-        for trouble in set(report.troubles) - reported:
-            warn(trouble)
-        reported.clear()
-        reported.update(report.troubles)
 
-    drain_forever(directory, stop=stop, on_pass=on_pass)
+def _sinks(data: DataDirectory, postgres: str | None, schema: str) -> list[Sink]:
+    from majordomo_analytics.drain.sinks import LakeSink
+
+    sinks: list[Sink] = [LakeSink(data.lake)]
+    if postgres:
+        require_postgres_extra("--postgres")
+        from majordomo_analytics.drain.postgres import PostgresSink
+
+        sinks.append(PostgresSink(postgres, schema=schema, lake=data.lake))
+    return sinks
 
 
 def _wait_for_end(descriptor: int, stop: threading.Event) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from majordomo_analytics.errors import MissingExtraError
 
 DataOption = Annotated[
     Path,
@@ -25,3 +28,29 @@ PriceBookOption = Annotated[
     ),
 ]
 DEFAULT_DATA = Path("majordomo-data")
+
+PostgresOption = Annotated[
+    str | None,
+    typer.Option(
+        "--postgres",
+        envvar="MAJORDOMO_POSTGRES",
+        help="A Postgres that gets every row too: postgresql://USER:PASSWORD@HOST/DATABASE. "
+        "The variable keeps the password out of the list of processes.",
+    ),
+]
+PostgresSchemaOption = Annotated[
+    str,
+    typer.Option(
+        "--postgres-schema",
+        envvar="MAJORDOMO_POSTGRES_SCHEMA",
+        help="The schema of its tables there; it is made if need be.",
+        show_default=True,
+    ),
+]
+DEFAULT_POSTGRES_SCHEMA = "public"
+
+
+def require_postgres_extra(feature: str) -> None:
+    """Raise `MissingExtraError` unless what talks to Postgres is installed."""
+    if importlib.util.find_spec("psycopg") is None:
+        raise MissingExtraError(feature, "postgres")

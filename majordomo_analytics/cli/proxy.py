@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
-from pathlib import Path  # noqa: TC003 - Typer reads the annotations at run time
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from majordomo_analytics.cli.options import DEFAULT_DATA, DataOption
+from majordomo_analytics.cli.options import DEFAULT_DATA, DataOption, require_postgres_extra
 from majordomo_analytics.errors import MissingExtraError
 
 NEEDED = ("aiohttp", "brotli", "prometheus_client", "python_multipart", "starlette", "uvicorn")
@@ -44,6 +44,16 @@ def proxy(
     ] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on (default 7680).")] = None,
     workers: Annotated[int | None, typer.Option(help="Worker processes (default 1).")] = None,
+    postgres: Annotated[
+        str | None,
+        typer.Option(help="A Postgres that gets every row too; better in MAJORDOMO_POSTGRES."),
+    ] = None,
+    postgres_schema: Annotated[
+        str | None, typer.Option(help="The schema of its tables there (default public).")
+    ] = None,
+    price_book: Annotated[
+        Path | None, typer.Option(help="A TOML file of your own prices (default: see settings).")
+    ] = None,
     config: Annotated[Path | None, typer.Option(help="A TOML file of settings.")] = None,
 ) -> None:
     """Relay LLM calls to their providers and write one row for each.
@@ -52,8 +62,27 @@ def proxy(
     """
     require_proxy_extra("`mdm proxy`")
     from majordomo_analytics.cli.screen import say
+    from majordomo_analytics.datadir import DataDirectory
+    from majordomo_analytics.pricing.bookfile import price_book_for
     from majordomo_proxy.settings import load_settings
     from majordomo_proxy.supervisor import Supervisor
 
-    settings = load_settings(config=config, data=data, host=host, port=port, workers=workers)
+    settings = load_settings(
+        config=config,
+        data=data,
+        host=host,
+        port=port,
+        workers=workers,
+        postgres=postgres,
+        postgres_schema=postgres_schema,
+        price_book=price_book,
+    )
+    # A drain that ended over one of these, again and again, would hold up the lake.
+    book = Path(settings.price_book) if settings.price_book else None
+    price_book_for(DataDirectory.create(settings.data), book)
+    if settings.postgres:
+        require_postgres_extra("--postgres")
+        from majordomo_analytics.drain.address import read_address
+
+        read_address(settings.postgres, settings.postgres_schema)
     raise typer.Exit(Supervisor(settings, say).run())

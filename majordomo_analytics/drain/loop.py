@@ -1,63 +1,106 @@
-"""Drain the spools of a data directory into the lake, each row once.
+"""Drain the spools of a data directory into its sinks, each row once in each.
 
-How far a spool is drained stands in the lake itself, committed with the rows: there is no
-position of our own that could disagree. A spool whose worker is gone is removed when the
-lake holds all of it.
+How far a spool is drained stands in the sink itself, committed with the rows: there is no
+position of our own that could disagree. Sinks are independent: one that is down, slow or
+silent holds up no other. A spool whose worker is gone is removed when every sink has all
+of it.
 """
 
 from __future__ import annotations
 
+import threading
 import time
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from majordomo_analytics.drain.enrich import table_of
-from majordomo_analytics.errors import LakeError, SpoolError
-from majordomo_analytics.lake.table import (
-    append_once,
-    appended_up_to,
-    create_lake,
-    ids_held,
-    lake_schema,
+from majordomo_analytics.drain.dead_letters import DeadLetters
+from majordomo_analytics.drain.delivery import deliver, retry_dead
+from majordomo_analytics.drain.removal import fed_sinks, remember_sink, remove_drained
+from majordomo_analytics.drain.sinks import LakeSink
+from majordomo_analytics.errors import (
+    LakeError,
+    MajordomoError,
+    PostgresError,
+    RowsRefusedError,
+    SpoolError,
 )
-from majordomo_analytics.records.request import decode_record
 from majordomo_analytics.spool.files import drain_lock, spool_files
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from threading import Event
 
     from majordomo_analytics.datadir import DataDirectory
-    from majordomo_analytics.spool.files import SpooledRow, SpoolFile
+    from majordomo_analytics.drain.sinks import Sink
+    from majordomo_analytics.spool.files import SpoolFile
 
 ROWS_PER_COMMIT = 10_000
 PAUSE_S = 2.0
+LONGEST_PAUSE_S = 30.0
+"""How long a sink that is down is left alone, at most."""
+
 LOCK_WAIT_S = 60.0
+LAST_PASS_S = 50.0
+"""How long the end waits for a sink that does not come to an end; its rows stay."""
+
+
+@dataclass(slots=True)
+class Pass:
+    """What one pass over the spools did for one sink.
+
+    Attributes
+    ----------
+    rows
+        Rows that reached the sink and were new there.
+    dead
+        Rows that it refused, set aside as dead letters.
+    troubles
+        One sentence for each spool that could not be served, or for the sink itself.
+    is_down
+        Whether the sink could not be used at all.
+    positions
+        How far the sink has come in each spool, as it said itself.
+    """
+
+    rows: int = 0
+    dead: int = 0
+    troubles: list[str] = field(default_factory=list)
+    is_down: bool = False
+    positions: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class DrainReport:
-    """What one pass over the spools did.
+    """What one drain did.
 
     Attributes
     ----------
     rows
         Rows that reached the lake.
     spools_removed
-        Spools without a writer that were drained to the end and removed.
+        Spools without a writer that every sink has all of.
     troubles
-        One sentence for each spool or sink that could not be served; nothing of it is
-        lost, the next pass tries again.
+        One sentence for each spool or sink that could not be served, and for rows that a
+        sink refused; nothing is lost, the next drain tries again.
+    postgres_rows
+        Rows that reached Postgres.
+    spools_kept_for
+        Sinks that this drain was not given, and that spools are kept for.
     """
 
     rows: int = 0
     spools_removed: int = 0
     troubles: tuple[str, ...] = ()
+    postgres_rows: int = 0
+    spools_kept_for: tuple[str, ...] = ()
 
 
 def drain_once(
-    data: DataDirectory, *, on_rows: Callable[[int], None] = lambda _: None
+    data: DataDirectory,
+    sinks: Sequence[Sink] = (),
+    *,
+    on_rows: Callable[[int], None] = lambda _: None,
+    again: bool = False,
 ) -> DrainReport:
     """Drain everything that is in the spools now; wait for another drain to finish first.
 
@@ -65,104 +108,222 @@ def drain_once(
     ----------
     data
         The data directory.
+    sinks
+        Where to drain to; only to its lake if none is given.
     on_rows
         Called with the number of rows each time some reached the lake.
+    again
+        Whether sinks are to be given their dead letters again.
+    """
+    sinks = sinks or (LakeSink(data.lake),)
+    _make_ready(data, sinks)
+    passes = {
+        sink.name: serve(
+            data, sink, on_rows=on_rows if sink.name == "lake" else lambda _: None, again=again
+        )
+        for sink in sinks
+    }
+    removed = remove_drained(data, {name: done.positions for name, done in passes.items()})
+    for sink in sinks:
+        sink.close()
+    return DrainReport(
+        rows=passes["lake"].rows if "lake" in passes else 0,
+        spools_removed=removed,
+        troubles=tuple(trouble for done in passes.values() for trouble in done.troubles),
+        postgres_rows=passes["postgres"].rows if "postgres" in passes else 0,
+        spools_kept_for=tuple(sorted(fed_sinks(data) - passes.keys())),
+    )
+
+
+def drain_forever(
+    data: DataDirectory,
+    sinks: Sequence[Sink] = (),
+    *,
+    stop: Event,
+    on_trouble: Callable[[str], None] = lambda _: None,
+) -> None:
+    """Drain every two seconds until `stop` is set, then once more.
+
+    Parameters
+    ----------
+    data
+        The data directory.
+    sinks
+        Where to drain to, each in a thread of its own; only to its lake if none is given.
+    stop
+        Set when the last pass is due.
+    on_trouble
+        Called, from any thread, with each trouble that the pass before did not have.
 
     Raises
     ------
     SpoolError
-        If another drain holds the lock for longer than a minute.
+        If a thread died; a new process has to begin again.
     """
-    data.spool.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = drain_lock(data.spool)
+    sinks = sinks or (LakeSink(data.lake),)
+    _make_ready(data, sinks)
+    positions: dict[str, dict[str, int]] = {}
+
+    def serve_until_stopped(sink: Sink) -> None:
+        known: set[str] = set()
+        finished: dict[str, int] = {}
+        pause_s = PAUSE_S
+        last = False
+        while not last:
+            last = stop.wait(pause_s)
+            done = serve(data, sink, finished=finished)
+            positions[sink.name] = done.positions
+            for trouble in done.troubles:
+                if trouble not in known:
+                    on_trouble(trouble)
+            known = set(done.troubles)
+            if done.is_down:  # what comes back may be another server, or an older state
+                finished.clear()
+            pause_s = min(pause_s * 2, LONGEST_PAUSE_S) if done.is_down else PAUSE_S
+        sink.close()
+
+    threads = [
+        threading.Thread(target=serve_until_stopped, args=(sink,), name=sink.name, daemon=True)
+        for sink in sinks
+    ]
+    for thread in threads:
+        thread.start()
+    while not stop.wait(PAUSE_S):
+        remove_drained(data, dict(positions))
+        if not all(thread.is_alive() for thread in threads):
+            message = "the drain of a sink ended unexpectedly"
+            raise SpoolError(message)
+    deadline = time.monotonic() + LAST_PASS_S
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    remove_drained(data, dict(positions))
+
+
+def serve(
+    data: DataDirectory,
+    sink: Sink,
+    *,
+    on_rows: Callable[[int], None] = lambda _: None,
+    again: bool = False,
+    finished: dict[str, int] | None = None,
+) -> Pass:
+    """Give one sink everything that is in the spools now; its troubles do not raise.
+
+    Parameters
+    ----------
+    data, sink
+        What to drain, and where to.
+    on_rows
+        Called with the number of rows each time some were read and delivered.
+    again
+        Whether the sink is to be given its dead letters again.
+    finished
+        Positions in spools that have no writer and nothing more for this sink. They are
+        passed over, and more are added: spools that wait for another sink can be many.
+    """
+    finished = {} if finished is None else finished
+    done = Pass()
+    lock = drain_lock(data.spool, sink.name)
     deadline = time.monotonic() + LOCK_WAIT_S
     while not lock.acquire():
         if time.monotonic() > deadline:
-            message = f"another drain is at work on {str(data.root)!r} for over {LOCK_WAIT_S:g} s"
-            raise SpoolError(message)
+            done.troubles.append(
+                f"{sink.name}: another drain is at work on {str(data.root)!r} "
+                f"for over {LOCK_WAIT_S:g} s"
+            )
+            return done
         time.sleep(0.05)
     try:
-        return _drain_all(data, on_rows)
+        sink.open()
+        if again:
+            _deliver_dead(data, sink, done)
+        _drain_spools(data, sink, done, on_rows, finished)
+    except MajordomoError as error:
+        done.is_down = True
+        done.troubles.append(f"{sink.name}: {error}")
+    except Exception as error:  # noqa: BLE001 - nobody would start its thread again
+        done.is_down = True
+        done.troubles.append(f"{sink.name} could not be served: {error!r}")
     finally:
         lock.release()
+    return done
 
 
-def drain_forever(
-    data: DataDirectory, *, stop: Event, on_pass: Callable[[DrainReport], None] = lambda _: None
+def _drain_spools(
+    data: DataDirectory,
+    sink: Sink,
+    done: Pass,
+    on_rows: Callable[[int], None],
+    finished: dict[str, int],
 ) -> None:
-    """Drain every two seconds until `stop` is set, then once more."""
-    while True:
-        last = stop.wait(PAUSE_S)
-        try:
-            on_pass(drain_once(data))
-        except SpoolError as error:
-            on_pass(DrainReport(troubles=(str(error),)))
-        if last:
-            return
-
-
-def _drain_all(data: DataDirectory, on_rows: Callable[[int], None]) -> DrainReport:
-    report = DrainReport()
-    try:
-        create_lake(data.lake)
-    except LakeError as error:
-        return DrainReport(troubles=(str(error),))
     for spool in spool_files(data.spool):
+        if spool.uuid in finished:
+            done.positions[spool.uuid] = finished[spool.uuid]
+            continue
+        lock = spool.writer_lock
+        # Taken before reading: a spool that has no writer now will never grow again.
+        is_orphan = lock.acquire()
         try:
-            if report.troubles and not spool.was_never_begun() and spool.holds_rewritten_rows():
-                # They may be in the older spool that made trouble: only once that one is
-                # in the lake can it be told.
+            if done.troubles and not spool.was_never_begun() and spool.holds_rewritten_rows():
+                # They may be in the older spool that made trouble: only once the sink has
+                # that one can it be told.
                 continue
-            rows, removed = _drain_spool(spool, data, on_rows)
-        except (SpoolError, LakeError) as error:
-            report = replace(report, troubles=(*report.troubles, str(error)))
+            _drain_spool(spool, data, sink, done, on_rows)
+            if is_orphan and spool.uuid in done.positions:
+                finished[spool.uuid] = done.positions[spool.uuid]
+        except PostgresError:
+            raise  # the next spool would wait as long for the same answer
+        except (SpoolError, LakeError, RowsRefusedError) as error:
+            if spool.path.exists():  # else another drain has removed it: every sink has it
+                done.troubles.append(str(error))
         except Exception as error:  # noqa: BLE001 - one spool must not hold up the others
-            trouble = f"the spool {spool.uuid} could not be drained: {error!r}"
-            report = replace(report, troubles=(*report.troubles, trouble))
-        else:
-            report = replace(
-                report,
-                rows=report.rows + rows,
-                spools_removed=report.spools_removed + removed,
-            )
-    return report
+            trouble = f"the spool {spool.uuid} could not be drained to {sink.name}: {error!r}"
+            done.troubles.append(trouble)
+        finally:
+            if not spool.path.exists():
+                spool.unlink()  # the lock, which has come back
+            lock.release()
+    for gone in finished.keys() - done.positions.keys():
+        del finished[gone]
 
 
 def _drain_spool(
-    spool: SpoolFile, data: DataDirectory, on_rows: Callable[[int], None]
-) -> tuple[int, bool]:
-    """Append what the lake does not hold yet; remove the spool if its writer is gone."""
-    writer_lock = spool.writer_lock
-    # Taken before reading: a spool that has no writer now will never grow again.
-    orphaned = writer_lock.acquire()
-    try:
-        if spool.was_never_begun():
-            if orphaned:
-                spool.unlink()
-            return 0, orphaned
-        appended = 0
-        position = appended_up_to(data.lake, spool.uuid)
-        while rows := spool.read(position, ROWS_PER_COMMIT):
-            appended += _append(rows, spool, data)
-            position = rows[-1].sequence
-            on_rows(len(rows))
-        if orphaned:
-            spool.unlink()
-        return appended, orphaned
-    finally:
-        writer_lock.release()
+    spool: SpoolFile,
+    data: DataDirectory,
+    sink: Sink,
+    done: Pass,
+    on_rows: Callable[[int], None],
+) -> None:
+    """Append what the sink does not have yet."""
+    if spool.was_never_begun():
+        return
+    position = sink.position(spool.uuid)
+    done.positions[spool.uuid] = position
+    while rows := spool.read(position, ROWS_PER_COMMIT):
+        delivery = deliver(rows, spool.uuid, sink, DeadLetters(data.dead_letters))
+        position = rows[-1].sequence
+        done.positions[spool.uuid] = position
+        done.rows += delivery.appended
+        on_rows(len(rows))
+        if delivery.refused:
+            done.dead += delivery.refused
+            done.troubles.append(
+                f"{sink.name} cannot hold {delivery.refused} of the rows up to {position} of "
+                f"the spool {spool.uuid}; they are in {data.dead_letters.name}, and "
+                "`mdm drain --retry-dead` tries them again"
+            )
 
 
-def _append(rows: list[SpooledRow], spool: SpoolFile, data: DataDirectory) -> int:
-    rewritten = [row.id for row in rows if row.rewritten]
-    held = ids_held(data.lake, rewritten) if rewritten else set()
-    records = [decode_record(row.record) for row in rows if row.id not in held]
-    table = table_of(records, lake_schema(data.lake), created_at=datetime.now(UTC))
-    append_once(
-        data.lake,
-        table,
-        application=spool.uuid,
-        first=rows[0].sequence,
-        last=rows[-1].sequence,
-    )
-    return len(records)
+def _deliver_dead(data: DataDirectory, sink: Sink, done: Pass) -> None:
+    delivery = retry_dead(sink, DeadLetters(data.dead_letters))
+    done.rows += delivery.appended
+    if delivery.refused:
+        done.dead += delivery.refused
+        done.troubles.append(f"{sink.name} still refuses {delivery.refused} dead letters")
+
+
+def _make_ready(data: DataDirectory, sinks: Sequence[Sink]) -> None:
+    data.spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for sink in sinks:
+        if sink.name != "lake":
+            remember_sink(data, sink.name)

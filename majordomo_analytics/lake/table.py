@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from deltalake import CommitProperties, DeltaTable, Transaction, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from majordomo_analytics.errors import LakeError, LakeNotFoundError
+from majordomo_analytics.records.columns import COLUMNS
 from majordomo_analytics.records.metadata import PROMOTED_FROM_THE_START
-from majordomo_analytics.records.schemas import arrow_schema, promoted_keys
+from majordomo_analytics.records.schemas import arrow_field, arrow_schema, promoted_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -114,12 +115,7 @@ def take_snapshot(
         If it cannot be read, or a newer version of this package laid it out.
     """
     table = _open(uri, version=version, storage_options=storage_options)
-    if table.metadata().partition_columns != [PARTITION_COLUMN]:
-        message = (
-            f"the Delta table at {str(uri)!r} is no table of requests: it is not partitioned "
-            f"by {PARTITION_COLUMN}"
-        )
-        raise LakeError(message)
+    _check_partitioning(table)
     schema = _schema_of(table)
     actions = pa.table(table.get_add_actions(flatten=True))
     days = actions.column(f"partition.{PARTITION_COLUMN}").to_pylist()
@@ -141,13 +137,23 @@ def take_snapshot(
 
 
 def create_lake(uri: str | Path) -> None:
-    """Make an empty lake at `uri`; a lake that is there already is left as it is.
+    """Make an empty lake at `uri`, or give the one that is there the columns it lacks.
+
+    A lake of an earlier version gets today's columns with one commit that changes no file:
+    what it holds already has nulls in them.
 
     Raises
     ------
     LakeError
-        If the table cannot be written.
+        If the table cannot be written, or is no table of requests.
     """
+    try:
+        _add_missing_columns(uri)
+    except LakeNotFoundError:
+        _make_lake(uri)
+
+
+def _make_lake(uri: str | Path) -> None:
     schema = arrow_schema(PROMOTED_FROM_THE_START)
     promoted = [name for name in schema.names if name not in arrow_schema().names]
     statistics = (*STATISTICS_COLUMNS, *(f"`{name}`" for name in promoted))
@@ -168,6 +174,27 @@ def create_lake(uri: str | Path) -> None:
     except (DeltaError, OSError) as error:
         message = f"the lake at {str(uri)!r} cannot be made: {error}"
         raise LakeError(message) from error
+
+
+def _add_missing_columns(uri: str | Path) -> None:
+    for attempt in range(1, MOST_COMMIT_ATTEMPTS + 1):
+        table = _open(uri)
+        _check_partitioning(table)
+        held = set(_schema_of(table).names)
+        # Rows that are there have no value, so a column that is required of new rows may
+        # still be null in the table.
+        missing = [arrow_field(c).with_nullable(True) for c in COLUMNS if c.name not in held]
+        if not missing:
+            return
+        try:
+            table.alter.add_columns(Schema.from_arrow(pa.schema(missing)).fields)
+        except CommitFailedError as error:  # somebody else may just have added them
+            if attempt == MOST_COMMIT_ATTEMPTS:
+                message = f"the lake at {str(uri)!r} refused new columns {attempt} times: {error}"
+                raise LakeError(message) from error
+        except (DeltaError, OSError) as error:
+            message = f"the lake at {str(uri)!r} cannot be given new columns: {error}"
+            raise LakeError(message) from error
 
 
 def lake_schema(uri: str | Path) -> pa.Schema:
@@ -255,6 +282,15 @@ def _open(
         )
         raise LakeError(message)
     return table
+
+
+def _check_partitioning(table: DeltaTable) -> None:
+    if table.metadata().partition_columns != [PARTITION_COLUMN]:
+        message = (
+            f"the Delta table at {table.table_uri!r} is no table of requests: it is not "
+            f"partitioned by {PARTITION_COLUMN}"
+        )
+        raise LakeError(message)
 
 
 def _schema_of(table: DeltaTable) -> pa.Schema:

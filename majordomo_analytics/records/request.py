@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from majordomo_analytics.errors import SpoolError
+from majordomo_analytics.errors import NewerRecordError, SpoolError
 from majordomo_analytics.records.usage import MISSING, Usage
 
 Outcome = Literal["completed", "client_disconnected", "upstream_error", "timeout", "interrupted"]
@@ -77,8 +77,10 @@ def decode_record(data: bytes) -> RequestRecord:
 
     Raises
     ------
+    NewerRecordError
+        If a newer version of this package wrote the record.
     SpoolError
-        If the bytes are no record, or one of a newer version than this package knows.
+        If the bytes are no record.
     """
     try:
         record = _decoder.decode(data)
@@ -102,4 +104,4 @@ def _check_version(data: bytes) -> None:
             f"a spool record has version {version}, this package reads up to "
             f"{RECORD_VERSION}; upgrade majordomo-analytics"
         )
-        raise SpoolError(message)
+        raise NewerRecordError(message)

@@ -1,9 +1,9 @@
 """Spool files: their names, layout, locks, and how the drain reads them.
 
 A spool is a SQLite file named by its own UUID, in WAL mode, with a lock file beside it that
-its worker holds for as long as it lives. The drain holds one lock for the whole folder
-while it works. The database file itself is never locked by us: closing any other
-descriptor to it would drop SQLite's own locks.
+its worker holds for as long as it lives. The drain holds a lock on the whole folder for
+each sink while it works. The database file itself is never locked by us: closing any
+other descriptor to it would drop SQLite's own locks.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 SPOOL_VERSION = 1
 SUFFIX = ".sqlite"
+SIDE_SUFFIXES = (f"{SUFFIX}-wal", f"{SUFFIX}-shm")
 
 SCHEMA = (
     "create table spool (uuid text not null, version integer not null) strict",
@@ -161,9 +162,19 @@ class SpoolFile:
             query = "select exists (select 1 from finished where rewritten)"
             return bool(connection.execute(query).fetchone()[0])
 
+    def last_sequence(self) -> int:
+        """Return the number of its last finished row, 0 before the first."""
+        with self._connect() as connection:
+            query = "select coalesce(max(sequence), 0) from finished"
+            return int(connection.execute(query).fetchone()[0])
+
     def unlink(self) -> None:
-        """Remove the spool with its side files; only for a spool without a writer."""
-        for suffix in (SUFFIX, f"{SUFFIX}-wal", f"{SUFFIX}-shm", ".writer"):
+        """Remove the spool with its side files; only for a spool without a writer.
+
+        Whoever dies amid it leaves what is seen again: a spool, or files that stand beside
+        none. The lock goes first, as only a spool brings it back to mind.
+        """
+        for suffix in (".writer", SUFFIX, *SIDE_SUFFIXES):
             self.path.with_suffix(suffix).unlink(missing_ok=True)
 
 
@@ -172,6 +183,14 @@ def spool_files(folder: Path) -> list[SpoolFile]:
     return [SpoolFile(path) for path in sorted(folder.glob(f"*{SUFFIX}"))]
 
 
-def drain_lock(folder: Path) -> Lock:
-    """Return the lock that whoever drains the spools in `folder` holds while at it."""
-    return Lock(folder / "drain.lock")
+def remove_strays(folder: Path) -> None:
+    """Remove what an interrupted `unlink` left of spools that are gone."""
+    for suffix in SIDE_SUFFIXES:
+        for path in folder.glob(f"*{suffix}"):
+            if not path.with_suffix(SUFFIX).exists():
+                path.unlink(missing_ok=True)
+
+
+def drain_lock(folder: Path, sink: str = "lake") -> Lock:
+    """Return the lock that whoever drains `folder` to a sink holds while at it."""
+    return Lock(folder / ("drain.lock" if sink == "lake" else f"drain-{sink}.lock"))

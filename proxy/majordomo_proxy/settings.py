@@ -27,9 +27,15 @@ ABANDONED_POLICIES = ("drain", "cancel")
 
 
 def setting(
-    default: Any, meaning: str, *, least: float | None = None, choices: tuple[str, ...] = ()
+    default: Any,
+    meaning: str,
+    *,
+    least: float | None = None,
+    choices: tuple[str, ...] = (),
+    is_secret: bool = False,
 ) -> Any:
-    return field(default=default, metadata={"meaning": meaning, "least": least, "choices": choices})
+    rules = {"meaning": meaning, "least": least, "choices": choices, "is_secret": is_secret}
+    return field(default=default, repr=not is_secret, metadata=rules)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +80,13 @@ class Settings:
     stop_timeout_s: float = setting(
         30.0, "how long open answers may go on after SIGTERM", least=0.0
     )
+    postgres: str = setting(
+        "", "a Postgres that gets every row too: postgresql://…; without, none", is_secret=True
+    )
+    postgres_schema: str = setting("public", "the schema of its tables there")
+    price_book: str = setting(
+        "", "a TOML file of your own prices; without, prices.toml in the data directory"
+    )
     log_level: str = setting(
         "warning", "debug, info, warning, error or critical", choices=LOG_LEVELS
     )
@@ -83,6 +96,7 @@ class Settings:
 
 
 SCALARS = {f.name: f for f in fields(Settings) if f.metadata}
+SECRETS = frozenset(name for name, f in SCALARS.items() if f.metadata["is_secret"])
 
 
 def environment_names() -> dict[str, str]:
@@ -137,8 +151,9 @@ def load_settings(
 
 
 def settings_to_text(settings: Settings) -> str:
-    """Return `settings` as JSON, for a worker's environment."""
-    return json.dumps(asdict(settings), default=str)
+    """Return `settings` as JSON, for a worker's environment; workers need no secrets."""
+    values = {name: value for name, value in asdict(settings).items() if name not in SECRETS}
+    return json.dumps(values, default=str)
 
 
 def settings_from_text(text: str) -> Settings:

@@ -32,6 +32,8 @@ STEADY_S = 60.0
 """A child that lived this long starts with the shortest pause again."""
 
 LAST_DRAIN_S = 60.0
+POSTGRES_VARIABLE = "MAJORDOMO_POSTGRES"
+"""Only the drain is given it: it may hold a password."""
 
 
 @dataclass(slots=True)
@@ -47,11 +49,15 @@ class Child:
     inherits
         The descriptors it is given. Only workers get the listening socket: whoever holds it
         keeps the port.
+    environment
+        What it is told beside what every child is; secrets stand here, as everybody on the
+        machine can read a command.
     """
 
     name: str
     command: list[str]
     inherits: tuple[int, ...]
+    environment: dict[str, str] = field(default_factory=dict, repr=False)
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     start_at: float = 0.0
@@ -94,7 +100,7 @@ class Supervisor:
             host, port = listener.getsockname()[:2]
             metrics = _fresh_metrics(data.metrics)
             self._environment = {
-                **os.environ,
+                **{n: v for n, v in os.environ.items() if n != POSTGRES_VARIABLE},
                 SETTINGS_VARIABLE: settings_to_text(self._settings),
                 "PROMETHEUS_MULTIPROC_DIR": str(metrics.absolute()),
             }
@@ -105,7 +111,7 @@ class Supervisor:
             numbers = range(1, self._settings.workers + 1)
             self._children = [
                 *(Child(f"worker {n}", worker, sockets) for n in numbers),
-                Child("drain", drain, (lifeline_read,)),
+                Child("drain", drain, (lifeline_read,), self._drain_environment()),
             ]
             try:
                 for child in self._children:
@@ -122,11 +128,18 @@ class Supervisor:
                 os.close(lifeline_read)
         return 0
 
+    def _drain_environment(self) -> dict[str, str]:
+        return {
+            POSTGRES_VARIABLE: self._settings.postgres,
+            "MAJORDOMO_POSTGRES_SCHEMA": self._settings.postgres_schema,
+            "MAJORDOMO_PRICE_BOOK": self._settings.price_book,
+        }
+
     def _start(self, child: Child) -> None:
         child.started_at = time.monotonic()
         child.process = subprocess.Popen(
             child.command,
-            env=self._environment,
+            env=self._environment | child.environment,
             pass_fds=child.inherits,
             stdin=subprocess.DEVNULL,
         )
@@ -158,7 +171,7 @@ class Supervisor:
         _end_all([drain], LAST_DRAIN_S)
         if drain.process is None or drain.process.returncode == -signal.SIGTERM:
             # It was between two lives, or was told before it could listen.
-            last = Child(drain.name, [*drain.command, "--once"], drain.inherits)
+            last = Child(drain.name, [*drain.command, "--once"], drain.inherits, drain.environment)
             self._start(last)
             _wait_for([last], LAST_DRAIN_S)
 

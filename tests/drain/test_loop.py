@@ -6,40 +6,22 @@ import asyncio
 import sqlite3
 from datetime import UTC, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from majordomo_analytics.datadir import DataDirectory
-from majordomo_analytics.drain import loop
+from majordomo_analytics.drain import loop, sinks
 from majordomo_analytics.drain.loop import DrainReport, drain_once
 from majordomo_analytics.errors import LakeError
 from majordomo_analytics.lake.table import append_once
-from majordomo_analytics.records.request import RequestRecord, encode_record
+from majordomo_analytics.records.request import encode_record
 from majordomo_analytics.records.usage import Usage
-from majordomo_analytics.spool.files import drain_lock, spool_files
+from majordomo_analytics.spool.files import SpoolFile, drain_lock, spool_files
 from majordomo_analytics.spool.writer import SpoolWriter
+from tests.drain.spools import spool
 from tests.support.proxy import lake_rows, mdm
 from tests.support.records import a_record
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> DataDirectory:
-    return DataDirectory.create(tmp_path / "data")
-
-
-def spool(data: DataDirectory, *records: RequestRecord, close: bool = True) -> SpoolWriter:
-    async def run() -> SpoolWriter:
-        writer = SpoolWriter(data.spool)
-        for record in records:
-            await writer.append(record.id, encode_record(record))
-        return writer
-
-    writer = asyncio.run(run())
-    if close:
-        writer.close()
-    return writer
 
 
 def test_rows_reach_the_lake_with_their_cost_and_the_spool_goes(data: DataDirectory) -> None:
@@ -87,7 +69,7 @@ def test_a_commit_whose_confirmation_was_lost_is_not_made_twice(
         append_once(*arguments, **named)
         raise LakeError("the connection broke")
 
-    monkeypatch.setattr(loop, "append_once", append_and_lose)
+    monkeypatch.setattr(sinks, "append_once", append_and_lose)
     assert drain_once(data).troubles == ("the connection broke",)
     monkeypatch.undo()
 
@@ -206,8 +188,8 @@ def test_a_drain_waits_for_another_one(
     monkeypatch.setattr(loop, "LOCK_WAIT_S", 0.1)
     lock = drain_lock(data.spool)
     assert lock.acquire()
-    with pytest.raises(OSError, match="another drain is at work"):
-        drain_once(data)
+    (trouble,) = drain_once(data).troubles
+    assert "another drain is at work" in trouble
     lock.release()
     assert drain_once(data) == DrainReport()
 
@@ -249,3 +231,77 @@ def test_days_are_days_of_utc(data: DataDirectory) -> None:
         "2026-11-20",
         "2026-11-21",
     ]
+
+
+class Stumbling(sinks.LakeSink):
+    """A lake that fails in a way that nobody has thought of."""
+
+    fails_at = "open"
+
+    def open(self) -> None:
+        if self.fails_at == "open":
+            raise ZeroDivisionError("unforeseen")
+        super().open()
+
+    def position(self, spool: str) -> int:
+        if self.fails_at == spool:
+            raise ZeroDivisionError("unforeseen")
+        return super().position(spool)
+
+
+def test_an_error_that_nobody_foresaw_is_a_trouble_like_any_other(data: DataDirectory) -> None:
+    """For one spool, or for the sink; what can be drained is."""
+    first = spool(data, a_record()).uuid
+    spool(data, a_record())
+    sink = Stumbling(data.lake)
+
+    (trouble,) = drain_once(data, (sink,)).troubles
+    assert "lake could not be served: ZeroDivisionError('unforeseen')" in trouble
+
+    sink.fails_at = first
+    report = drain_once(data, (sink,))
+    assert (report.rows, report.spools_removed) == (1, 1)
+    assert f"the spool {first} could not be drained to lake" in report.troubles[0]
+
+    sink.fails_at = ""
+    assert drain_once(data, (sink,)) == DrainReport(rows=1, spools_removed=1)
+
+
+def test_a_spool_that_another_drain_removes_meanwhile_is_no_trouble(
+    data: DataDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It does so only once every sink has all of it."""
+    spool(data, a_record())
+    listed = spool_files(data.spool)
+    drain_once(data)
+    monkeypatch.setattr(loop, "spool_files", lambda _: listed)
+
+    assert drain_once(data) == DrainReport()
+    assert [path.name for path in data.spool.iterdir()] == ["drain.lock"]
+
+
+def test_a_spool_that_is_finished_is_not_read_again_while_it_waits_for_another_sink(
+    data: DataDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There may be thousands when one sink is away for long; one with a writer may grow."""
+    waiting = spool(data, a_record(), a_record()).uuid
+    living = spool(data, a_record(), close=False)
+    finished: dict[str, int] = {}
+    first = loop.serve(data, sinks.LakeSink(data.lake), finished=finished)
+    read: list[str] = []
+    read_rows = SpoolFile.read
+
+    def watched(self: SpoolFile, after: int, most: int) -> Any:
+        read.append(self.uuid)
+        return read_rows(self, after, most)
+
+    monkeypatch.setattr(SpoolFile, "read", watched)
+    second = loop.serve(data, sinks.LakeSink(data.lake), finished=finished)
+
+    assert finished == {waiting: 2}
+    assert read == [living.uuid]
+    assert first.positions == second.positions == {waiting: 2, living.uuid: 1}
+    living.close()
+    spool_files(data.spool)[0].unlink()
+    loop.serve(data, sinks.LakeSink(data.lake), finished=finished)
+    assert finished == {living.uuid: 1}

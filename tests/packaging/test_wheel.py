@@ -181,9 +181,11 @@ def test_every_module_of_the_checkout_is_in_the_wheel(wheel: Path) -> None:
     expected = {
         str(path.relative_to(base))
         for package, base in packages.items()
-        for path in (base / package).rglob("*.py")
+        for pattern in ("*.py", "*.sql")
+        for path in (base / package).rglob(pattern)
     }
 
+    assert any(name.endswith(".sql") for name in expected)
     assert expected <= set(zipfile.ZipFile(wheel).namelist())
 
 
@@ -240,6 +242,17 @@ def test_what_needs_the_proxy_extra_names_it_and_exits_with_2(
 
     assert done.returncode == 2
     assert "pip install 'majordomo-analytics[proxy]'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_what_needs_the_postgres_extra_names_it_and_exits_with_2(
+    bare: Environment, data: Path
+) -> None:
+    arguments = ("--once", "--data", data, "--postgres", "postgresql://localhost/x")
+    done = bare.run("mdm", "drain", *arguments, check=False)
+
+    assert done.returncode == 2
+    assert "pip install 'majordomo-analytics[postgres]'" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -141,6 +141,15 @@ def test_settings_reach_a_worker_unchanged(tmp_path: Path) -> None:
     assert settings_from_text(settings_to_text(settings)) == settings
 
 
+def test_the_address_of_postgres_reaches_no_worker_and_no_repr() -> None:
+    """It may hold a password, and workers have no use for it."""
+    settings = load_settings(environment={"MAJORDOMO_POSTGRES": "postgresql://u:s3cr3t@h/d"})
+
+    assert settings.postgres == "postgresql://u:s3cr3t@h/d"
+    assert "s3cr3t" not in settings_to_text(settings) + repr(settings)
+    assert settings_from_text(settings_to_text(settings)).postgres == ""
+
+
 def test_every_setting_has_a_variable_and_a_meaning() -> None:
     names = environment_names()
     assert {"MAJORDOMO_DATA", "MAJORDOMO_PORT", "MAJORDOMO_GEMINI_BASE_URL"} <= names.keys()

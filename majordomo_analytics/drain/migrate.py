@@ -1,0 +1,131 @@
+"""The tables in Postgres: numbered SQL files, run once each and never changed again."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, LiteralString
+
+from psycopg import sql
+
+from majordomo_analytics.errors import PostgresError
+
+if TYPE_CHECKING:
+    from psycopg import Connection
+
+APPLIED = "majordomo_migrations"
+OUR_TABLES = ("llm_requests", "llm_requests_metadata_keys", "api_keys", "ingest_checkpoint")
+OLDEST_SERVER = 15
+LOCK = int.from_bytes(b"majordom")
+"""Key of the advisory lock that whoever migrates holds, in any schema of the database."""
+
+_FILE = re.compile(r"(\d{4})_(\w+)\.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step from an empty schema to today's tables.
+
+    Attributes
+    ----------
+    version
+        Its number, from 1 without a gap.
+    name
+        What it adds.
+    statements
+        SQL without names of schemas: it runs where the search path says.
+    """
+
+    version: int
+    name: str
+    statements: str
+
+
+@cache
+def migrations() -> tuple[Migration, ...]:
+    """Return all migrations, in order."""
+    folder = files("majordomo_analytics.drain").joinpath("migrations")
+    found = [(_FILE.fullmatch(file.name), file) for file in folder.iterdir()]
+    steps = [Migration(int(m[1]), m[2], file.read_text("utf-8")) for m, file in found if m]
+    return tuple(sorted(steps, key=lambda step: step.version))
+
+
+def migrate(connection: Connection[Any], schema: str) -> None:
+    """Bring the tables in `schema` up to date; two that do so at once wait for each other.
+
+    Raises
+    ------
+    PostgresError
+        If the server is too old, tables of somebody else are in the schema, or a newer
+        version of this package made ours; nothing was changed then.
+    """
+    server = connection.info.server_version // 10_000
+    if server < OLDEST_SERVER:
+        message = f"PostgreSQL {server} is too old; {OLDEST_SERVER} or newer is needed"
+        raise PostgresError(message)
+    newest = migrations()[-1].version
+    with connection.transaction():
+        connection.execute("select pg_advisory_xact_lock(%s)", (LOCK,))
+        version = applied_version(connection, schema)
+        if version > newest:
+            message = (
+                f"the tables in the schema {schema!r} have version {version}, this package "
+                f"knows up to {newest}; upgrade majordomo-analytics"
+            )
+            raise PostgresError(message)
+        if version == newest:
+            return  # another drain has just done it
+        if version == 0:
+            _refuse_foreign_tables(connection, schema)
+            name = sql.Identifier(schema)
+            if not _exists(connection, "select from pg_namespace where nspname = %s", schema):
+                connection.execute(sql.SQL("create schema {}").format(name))
+        connection.execute("select set_config('search_path', quote_ident(%s), true)", (schema,))
+        connection.execute(
+            sql.SQL(
+                "create table if not exists {} (version integer primary key, "
+                "name text not null, applied_at timestamptz not null default now())"
+            ).format(sql.Identifier(APPLIED))
+        )
+        for migration in migrations():
+            if migration.version > version:
+                connection.execute(migration.statements)
+                connection.execute(
+                    sql.SQL("insert into {} (version, name) values (%s, %s)").format(
+                        sql.Identifier(APPLIED)
+                    ),
+                    (migration.version, migration.name),
+                )
+
+
+def applied_version(connection: Connection[Any], schema: str) -> int:
+    """Return the version of our tables in `schema`, 0 if there are none."""
+    if not _exists(connection, _TABLE, schema, APPLIED):
+        return 0
+    newest = connection.execute(
+        sql.SQL("select coalesce(max(version), 0) from {}").format(sql.Identifier(schema, APPLIED))
+    ).fetchone()
+    return int(newest[0]) if newest else 0
+
+
+def _refuse_foreign_tables(connection: Connection[Any], schema: str) -> None:
+    for table in OUR_TABLES:
+        if _exists(connection, _TABLE, schema, table):
+            message = (
+                f"the schema {schema!r} has a table {table!r} that is not ours, such as "
+                "another gateway's; nothing in it was changed. Give --postgres-schema NAME "
+                "(MAJORDOMO_POSTGRES_SCHEMA) a schema of its own"
+            )
+            raise PostgresError(message)
+
+
+_TABLE: LiteralString = (
+    "select from pg_class join pg_namespace n on n.oid = relnamespace "
+    "where nspname = %s and relname = %s"
+)
+
+
+def _exists(connection: Connection[Any], query: LiteralString, *names: str) -> bool:
+    return connection.execute(query, names).fetchone() is not None

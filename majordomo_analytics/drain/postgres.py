@@ -1,0 +1,337 @@
+"""Postgres as a sink: rows, counts of metadata keys and the position in one transaction."""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+
+from majordomo_analytics.drain.address import read_address
+from majordomo_analytics.drain.enrich import row_of
+from majordomo_analytics.drain.migrate import applied_version, migrate, migrations
+from majordomo_analytics.drain.repeated import ALSO_READ_AGAIN
+from majordomo_analytics.errors import (
+    LakeError,
+    PostgresError,
+    PostgresUnreachableError,
+    RowsRefusedError,
+)
+from majordomo_analytics.lake.table import lake_schema
+from majordomo_analytics.records.columns import COLUMNS
+from majordomo_analytics.records.metadata import PROMOTED_FROM_THE_START
+from majordomo_analytics.records.schemas import promoted_keys
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+    from datetime import date
+    from pathlib import Path
+
+    from majordomo_analytics.drain.sinks import Place
+    from majordomo_analytics.records.request import RequestRecord
+
+CONNECT_TIMEOUT_S = 5
+ANSWER_TIMEOUT_S = 60.0
+MIGRATION_TIMEOUT_S = 3600.0
+"""An index over many rows takes its time; broken off, it would begin from nothing again."""
+
+DEFAULTS: dict[str, str | int] = {
+    "application_name": "majordomo-analytics",
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+    "keepalives_count": 3,
+}
+WRITTEN = (*(column.name for column in COLUMNS), "indexed_metadata")
+
+_columns = sql.SQL(", ").join(map(sql.Identifier, WRITTEN))
+
+# Counts come from rows that were inserted, never from those that were there already, and
+# in the order of the keys: two drains that update the same ones then wait, and never for
+# each other.
+_INSERT = """
+with inserted as (
+  insert into {requests} ({columns}) select {columns} from {incoming}
+  on conflict (id) do nothing
+  returning majordomo_api_key_id, requested_at, raw_metadata
+), seen as (
+  select
+    majordomo_api_key_id, key_name, count(*) as request_count,
+    min(requested_at) as first_seen_at, max(requested_at) as last_seen_at
+  from inserted, jsonb_object_keys(raw_metadata) as key_name
+  group by majordomo_api_key_id, key_name
+  order by majordomo_api_key_id, key_name
+), registered as (
+  insert into {metadata_keys} as known (
+    majordomo_api_key_id, key_name, is_active, activated_at,
+    request_count, first_seen_at, last_seen_at
+  )
+  select
+    majordomo_api_key_id, key_name, key_name = any(%(promoted)s),
+    case when key_name = any(%(promoted)s) then now() end,
+    request_count, first_seen_at, last_seen_at
+  from seen
+  on conflict on constraint llm_requests_metadata_keys_key do update set
+    request_count = known.request_count + excluded.request_count,
+    first_seen_at = least(known.first_seen_at, excluded.first_seen_at),
+    last_seen_at = greatest(known.last_seen_at, excluded.last_seen_at),
+    is_active = excluded.is_active,
+    activated_at = case
+      when known.is_active and excluded.is_active then known.activated_at
+      else excluded.activated_at
+    end
+)
+select count(*) from inserted
+"""
+_INCOMING = """
+create temporary table if not exists {incoming} (like {requests}) on commit delete rows
+"""
+_CHECKPOINT = """
+insert into {checkpoint} as known (spool, sequence) values (%s, %s)
+on conflict (spool) do update set
+  sequence = greatest(known.sequence, excluded.sequence), updated_at = now()
+"""
+_WITH_USAGE = """
+select distinct response_id from {requests}
+where response_id = any(%s) and id <> all(%s::uuid[])
+  and api_flavour in ({flavours}) and usage_status <> 'missing'
+"""
+
+
+class PostgresSink:
+    """The tables of requests in one schema of a Postgres database.
+
+    Parameters
+    ----------
+    dsn
+        Where it is: a URL or ``key=value`` pairs, as libpq reads them.
+    schema
+        The schema of our tables; it is made if need be.
+    lake
+        The lake of the data directory, which says what metadata keys are promoted.
+    connect_timeout_s
+        How long Postgres may take to let us in.
+    answer_timeout_s
+        How long it may take over one batch before the connection is given up.
+
+    Raises
+    ------
+    SettingsError
+        If `dsn` cannot be read or `schema` is no name of one.
+    """
+
+    name = "postgres"
+
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        schema: str = "public",
+        lake: Path,
+        connect_timeout_s: int = CONNECT_TIMEOUT_S,
+        answer_timeout_s: float = ANSWER_TIMEOUT_S,
+    ) -> None:
+        given = read_address(dsn, schema)
+        ours = {"connect_timeout": connect_timeout_s, **DEFAULTS}
+        self._conninfo = make_conninfo(dsn, **{n: v for n, v in ours.items() if n not in given})
+        self._connect_timeout_s = connect_timeout_s
+        self._answer_timeout_s = answer_timeout_s
+        self._password = str(given.get("password") or os.environ.get("PGPASSWORD") or "")
+        self._schema = schema
+        self._lake = lake
+        self._promoted: tuple[str, ...] = PROMOTED_FROM_THE_START
+        self._connection: psycopg.Connection[Any] | None = None
+        self._incoming = sql.Identifier(f"majordomo_incoming_{migrations()[-1].version}")
+        self._tables = {
+            "requests": sql.Identifier(schema, "llm_requests"),
+            "metadata_keys": sql.Identifier(schema, "llm_requests_metadata_keys"),
+            "checkpoint": sql.Identifier(schema, "ingest_checkpoint"),
+            "incoming": self._incoming,
+            "columns": _columns,
+            "flavours": sql.SQL(", ").join(map(sql.Literal, ALSO_READ_AGAIN)),
+        }
+
+    def __repr__(self) -> str:
+        return f"PostgresSink(schema={self._schema!r})"
+
+    def open(self) -> None:
+        """Connect and migrate, or see whether the connection still answers."""
+        with suppress(LakeError):  # then what was promoted when it could last be read
+            self._promoted = promoted_keys(lake_schema(self._lake))
+        if self._connection is not None:
+            try:
+                with self._answering(self._connect_timeout_s) as connection:
+                    connection.execute("select 1")
+            except PostgresUnreachableError:
+                self.close()
+            else:
+                return
+        with self._told_plainly():
+            self._connection = psycopg.connect(
+                self._conninfo, autocommit=True, prepare_threshold=None
+            )
+        try:
+            with self._answering() as connection:
+                version = applied_version(connection, self._schema)
+            if version != migrations()[-1].version:
+                with self._answering(MIGRATION_TIMEOUT_S) as connection:
+                    migrate(connection, self._schema)
+        except PostgresError:
+            self.close()
+            raise
+
+    def position(self, spool: str) -> int:
+        """Return what the last transaction for this spool says."""
+        query = sql.SQL("select sequence from {checkpoint} where spool = %s")
+        with self._answering() as connection:
+            found = connection.execute(query.format(**self._tables), (spool,)).fetchone()
+        return int(found[0]) if found else 0
+
+    def held(self, ids: Collection[str]) -> set[str]:
+        """Return nothing: the primary key takes no row twice."""
+        return set()
+
+    def with_usage(
+        self,
+        response_ids: Collection[str],
+        *,
+        but: Collection[str],
+        first: date,
+        last: date,
+    ) -> set[str]:
+        """Look the responses up in an index, whatever day they are of."""
+        query = sql.SQL(_WITH_USAGE).format(**self._tables)
+        with self._answering() as connection:
+            return {row[0] for row in connection.execute(query, (list(response_ids), list(but)))}
+
+    def append(self, records: Sequence[RequestRecord], place: Place | None) -> int:
+        """Insert rows and move the position in one transaction."""
+        values = self._values(records)
+        with self._answering() as connection, connection.transaction():
+            inserted = self._insert(connection, values)
+            if place is not None:
+                statement = sql.SQL(_CHECKPOINT).format(**self._tables)
+                connection.execute(statement, (place.spool, place.last))
+        return inserted
+
+    def try_out(self, records: Sequence[RequestRecord]) -> None:
+        """Insert rows in a transaction that is rolled back."""
+        values = self._values(records)
+        with self._answering() as connection, connection.transaction(force_rollback=True):
+            self._insert(connection, values)
+
+    def close(self) -> None:
+        """Close the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def _values(self, records: Sequence[RequestRecord]) -> list[list[Any]]:
+        created_at = datetime.now(UTC)
+        try:
+            return [self._row(record, created_at) for record in records]
+        except Exception as error:  # whatever it is, it comes from a value in a row
+            raise RowsRefusedError(type(error).__name__, str(error)) from error
+
+    def _row(self, record: RequestRecord, created_at: datetime) -> list[Any]:
+        row = row_of(record, created_at=created_at)
+        indexed = {key: record.metadata[key] for key in self._promoted if key in record.metadata}
+        row["raw_metadata"] = msgspec.json.encode(record.metadata).decode()
+        row["indexed_metadata"] = msgspec.json.encode(indexed).decode()
+        return [row[name] for name in WRITTEN]
+
+    def _insert(self, connection: psycopg.Connection[Any], values: list[list[Any]]) -> int:
+        """Copy into a temporary table first: COPY itself knows no conflicts."""
+        # A role may be set not to wait for its commits, but a spool goes once they are said
+        # to be made.
+        connection.execute(
+            "select set_config('synchronous_commit', 'on', true) "
+            "where current_setting('synchronous_commit') = 'off'"
+        )
+        if not values:
+            return 0
+        # Made once for each session and emptied by each commit: a table made anew for every
+        # batch would bloat the catalogues.
+        connection.execute(sql.SQL(_INCOMING).format(**self._tables))
+        copy_statement = sql.SQL("copy {incoming} ({columns}) from stdin").format(**self._tables)
+        with connection.cursor() as cursor:
+            with cursor.copy(copy_statement) as copy:
+                for row in values:
+                    copy.write_row(row)
+            cursor.execute(
+                sql.SQL(_INSERT).format(**self._tables), {"promoted": list(self._promoted)}
+            )
+            counted = cursor.fetchone()
+        return int(counted[0]) if counted else 0
+
+    @contextmanager
+    def _answering(self, timeout_s: float | None = None) -> Iterator[psycopg.Connection[Any]]:
+        """Give the connection; break it off if Postgres does not answer in time.
+
+        A server that is only silent cannot be told from a slow one by libpq, and there may
+        be no packet whose loss the kernel could notice.
+        """
+        connection = self._connection
+        if connection is None or connection.closed:
+            message = "there is no connection to Postgres"
+            raise PostgresUnreachableError(message)
+        done, is_late = threading.Event(), threading.Event()
+        if timeout_s is None:
+            timeout_s = self._answer_timeout_s
+        late = threading.Timer(timeout_s, _break_off, (connection, done, is_late))
+        late.daemon = True
+        late.start()
+        try:
+            with self._told_plainly():
+                yield connection
+        except PostgresUnreachableError:
+            if not is_late.is_set():
+                raise
+            message = f"Postgres did not answer within {timeout_s:g} s"
+            raise PostgresUnreachableError(message) from None
+        finally:
+            done.set()
+            late.cancel()
+
+    @contextmanager
+    def _told_plainly(self) -> Iterator[None]:
+        """Turn psycopg's errors into ours."""
+        try:
+            yield
+        except UnicodeError as error:
+            raise RowsRefusedError(type(error).__name__, str(error)) from None
+        except (
+            psycopg.DataError,
+            psycopg.IntegrityError,
+            psycopg.errors.ProgramLimitExceeded,
+        ) as error:
+            code = error.sqlstate or type(error).__name__
+            raise RowsRefusedError(code, self._said(error)) from None
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            self.close()
+            message = f"Postgres cannot be reached: {self._said(error)}"
+            raise PostgresUnreachableError(message) from None
+        except psycopg.Error as error:
+            message = f"Postgres refused what the drain needs: {self._said(error)}"
+            raise PostgresError(message) from None
+
+    def _said(self, error: Exception) -> str:
+        said = " ".join(str(error).split())
+        return said.replace(self._password, "…") if self._password else said
+
+
+def _break_off(
+    connection: psycopg.Connection[Any], done: threading.Event, is_late: threading.Event
+) -> None:
+    """Make whoever waits for an answer see the end of the connection."""
+    with suppress(psycopg.Error, OSError):  # it was closed meanwhile
+        if not done.is_set():
+            is_late.set()
+            with socket.socket(fileno=os.dup(connection.fileno())) as line:
+                line.shutdown(socket.SHUT_RDWR)

@@ -1,0 +1,121 @@
+"""Remove spools that no worker writes and that every sink has all of.
+
+Which sinks a data directory feeds is remembered in it: a drain that was started without
+one of them must not remove what that one still needs.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from majordomo_analytics.errors import SpoolError
+from majordomo_analytics.spool.files import remove_strays, spool_files
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from majordomo_analytics.datadir import DataDirectory
+    from majordomo_analytics.spool.files import SpoolFile
+
+FED = "{}.fed"
+"""Name of the file in the spool folder that says a sink is fed from it."""
+
+CLOCK_SHIFT_MS = 3_600_000
+"""How far the clock may have been set back since a spool was begun."""
+
+
+def remember_sink(data: DataDirectory, sink: str) -> None:
+    """Note that a sink has to have every row before it may go."""
+    path = data.spool / FED.format(sink)
+    if not path.exists():
+        path.touch(mode=0o600)
+        _flush(data.spool)
+
+
+def forget_sink(data: DataDirectory, sink: str) -> bool:
+    """Let rows go without a sink; return whether it had been fed."""
+    path = data.spool / FED.format(sink)
+    was_fed = path.exists()
+    path.unlink(missing_ok=True)
+    return was_fed
+
+
+def fed_sinks(data: DataDirectory) -> set[str]:
+    """Return the names of the sinks that rows have to reach; the lake always is one."""
+    return {"lake", *(path.stem for path in data.spool.glob(FED.format("*")))}
+
+
+def remove_drained(data: DataDirectory, positions: Mapping[str, Mapping[str, int]]) -> int:
+    """Remove the spools without a writer that every sink has all of; return how many.
+
+    Parameters
+    ----------
+    data
+        The data directory.
+    positions
+        For each sink by name, how far it has come in each spool, as it said itself.
+    """
+    if not fed_sinks(data) <= positions.keys():
+        return 0
+    removed = 0
+    for spool in spool_files(data.spool):
+        lock = spool.writer_lock
+        # Taken first: a spool that has no writer now will never grow again.
+        if not lock.acquire():
+            continue
+        try:
+            if not spool.path.exists():  # somebody else removed it just now
+                spool.unlink()
+            elif spool.was_never_begun():
+                spool.unlink()
+                removed += 1
+            elif _is_everywhere(spool, positions):
+                flush_since(data.lake, _begun_at_ms(spool))
+                spool.unlink()
+                removed += 1
+        except (SpoolError, OSError):
+            continue  # it stays, and whoever drains it says what is wrong with it
+        finally:
+            lock.release()
+    remove_strays(data.spool)
+    return removed
+
+
+def _is_everywhere(spool: SpoolFile, positions: Mapping[str, Mapping[str, int]]) -> bool:
+    reached = [position.get(spool.uuid, -1) for position in positions.values()]
+    return min(reached) >= 0 and min(reached) >= spool.last_sequence()
+
+
+def flush_since(folder: Path, since_ms: int) -> None:
+    """Have the disk hold what was written to `folder` since then, before a spool goes.
+
+    A Delta commit is atomic, but it leaves the flushing to the operating system: the lake
+    could lose it with the power, minutes after the spool that could make it anew is gone.
+    """
+    for directory, _, names in os.walk(folder):
+        written = [Path(directory, name) for name in names]
+        written = [path for path in written if path.stat().st_mtime_ns >= since_ms * 1_000_000]
+        for path in written:
+            _flush(path)
+        if written:
+            _flush(Path(directory))
+
+
+def _begun_at_ms(spool: SpoolFile) -> int:
+    """Return when a spool was begun, as its UUIDv7 says; 0 if it has another name."""
+    try:
+        made = uuid.UUID(spool.uuid)
+    except ValueError:
+        return 0
+    return (made.int >> 80) - CLOCK_SHIFT_MS if made.version == 7 else 0
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

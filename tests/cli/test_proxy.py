@@ -1,0 +1,28 @@
+"""`mdm proxy` refuses to start where its drain could not go on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.support.proxy import mdm
+
+
+def test_a_price_book_that_cannot_be_used_is_refused_at_start(tmp_path: Path) -> None:
+    """With its file, line and rule, instead of a drain that ends again and again."""
+    book = tmp_path / "prices.toml"
+    book.write_text('[[price]]\nprovider = "openai"\nmodel = "gpt-4o"\ninput_mtok = -1\n')
+    ended = mdm("proxy", "--data", str(tmp_path / "data"), "--price-book", str(book), check=False)
+
+    assert ended.returncode == 2
+    assert f"{book}" in ended.stderr
+    assert "line 4" in ended.stderr
+    assert "input_mtok" in ended.stderr
+
+
+def test_the_book_in_the_data_directory_is_checked_too(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "prices.toml").write_text("[[prise]]\n")
+    ended = mdm("proxy", "--data", str(tmp_path / "data"), check=False)
+
+    assert ended.returncode == 2
+    assert "did you mean" in ended.stderr

@@ -1,0 +1,299 @@
+"""Whatever dies or falls silent, every request is in the lake once and in Postgres once.
+
+The list to compare with is the callers' own: the ids that came with answers they saw.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from majordomo_analytics.datadir import DataDirectory
+from majordomo_analytics.drain import loop
+from majordomo_analytics.drain.dead_letters import DeadLetters
+from majordomo_analytics.drain.loop import drain_forever, drain_once
+from majordomo_analytics.drain.postgres import PostgresSink
+from majordomo_analytics.drain.sinks import LakeSink
+from majordomo_analytics.errors import PostgresUnreachableError
+from majordomo_analytics.spool.files import spool_files
+from tests.drain.crashing import POINTS, ROWS_PER_COMMIT
+from tests.drain.spools import spool
+from tests.support.postgres import Line, Way, select
+from tests.support.proxy import (
+    RunningProxy,
+    children,
+    clean_environment,
+    mdm,
+    running_proxy,
+)
+from tests.support.records import a_record
+from tests.support.upstream import Upstream, answer_json
+
+DRAIN_WITHIN_S = 10.0
+
+
+def ids_in_lake(data: Path) -> list[str]:
+    if not (data / "lake" / "llm_requests" / "_delta_log").exists():
+        return []
+    return sorted(pl.scan_delta(str(data / "lake" / "llm_requests")).collect()["id"])
+
+
+def ids_in_postgres(dsn: str) -> list[str]:
+    if select(dsn, "select to_regclass('llm_requests')") == [(None,)]:
+        return []
+    return sorted(str(row[0]) for row in select(dsn, "select id from llm_requests"))
+
+
+def until(what: Any, within_s: float) -> float:
+    """Wait for something to become true; return how long it took."""
+    begun = time.monotonic()
+    while not what():
+        if time.monotonic() - begun > within_s:
+            pytest.fail(f"it did not become true within {within_s:g} s")
+        time.sleep(0.1)
+    return time.monotonic() - begun
+
+
+class Load:
+    """Callers in threads of their own; `ids` are those of answers that came whole."""
+
+    def __init__(self, proxy: RunningProxy) -> None:
+        self._proxy = proxy
+        self._stop = threading.Event()
+        self.ids: list[str] = []
+
+    def _call(self) -> None:
+        while not self._stop.is_set():
+            answer = self._proxy.post()
+            assert answer.status_code == 200
+            self.ids.append(answer.headers["x-majordomo-log-id"])
+
+    @contextmanager
+    def running(self, callers: int = 2) -> Iterator[None]:
+        with ThreadPoolExecutor(callers) as pool:
+            calls = [pool.submit(self._call) for _ in range(callers)]
+            try:
+                yield
+            finally:
+                self._stop.set()
+            for call in calls:
+                call.result()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["refuse", "black-hole", "cut-at-commit"])
+def test_postgres_is_down_under_load_and_back_and_has_every_request_once(
+    tmp_path: Path, postgres: str, way: Way
+) -> None:
+    """The lake has each request in time meanwhile, and no caller notices."""
+    with (
+        Upstream(answer_json) as upstream,
+        Line(postgres) as line,
+        running_proxy(
+            tmp_path / "data",
+            openai_base_url=upstream.url,
+            postgres=line.dsn,
+            spool_rotate_bytes="20000",
+        ) as proxy,
+    ):
+        load = Load(proxy)
+        with load.running():
+            until(lambda: ids_in_postgres(postgres), 30)
+            line.break_off(way)
+            time.sleep(4)
+            seen = sorted(load.ids)
+            until(lambda: set(seen) <= set(ids_in_lake(proxy.data)), DRAIN_WITHIN_S)
+            time.sleep(2)
+            missing = set(seen) - set(ids_in_postgres(postgres))
+            line.break_off("through")
+            time.sleep(2)
+        line.break_off("through")
+        ended = proxy.stop()
+        down = mdm("drain", "--data", str(proxy.data), "--once", "--postgres", line.dsn)
+
+    assert ended == 0
+    assert down.returncode == 0
+    assert missing or way == "cut-at-commit"
+    assert line.cuts == (1 if way == "cut-at-commit" else 0)
+    assert len(load.ids) > 50
+    assert ids_in_lake(proxy.data) == ids_in_postgres(postgres) == sorted(load.ids)
+    assert spool_files(proxy.data / "spool") == []
+
+
+@pytest.mark.slow
+def test_the_address_of_postgres_is_told_to_the_drain_alone(tmp_path: Path, postgres: str) -> None:
+    """In its environment, where only its owner can look, and not in its command."""
+    with (
+        Upstream(answer_json) as upstream,
+        running_proxy(
+            tmp_path / "data",
+            openai_base_url=upstream.url,
+            postgres=f"{postgres} password=s3cr3t",
+        ) as proxy,
+    ):
+        workers = proxy.workers()
+        (drain,) = set(children(proxy.supervisor)) - set(workers)
+        begun = time.monotonic()
+        log_id = proxy.post().headers["x-majordomo-log-id"]
+        until(lambda: log_id in ids_in_lake(proxy.data), DRAIN_WITHIN_S)
+        until(lambda: log_id in ids_in_postgres(postgres), DRAIN_WITHIN_S)
+        took_s = time.monotonic() - begun
+        commands = b"".join(Path(f"/proc/{p}/cmdline").read_bytes() for p in (drain, *workers))
+        environments = b"".join(Path(f"/proc/{p}/environ").read_bytes() for p in workers)
+        told = Path(f"/proc/{drain}/environ").read_bytes()
+
+    assert b"s3cr3t" not in commands + environments
+    assert b"s3cr3t" in told
+    assert took_s < DRAIN_WITHIN_S
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("nth", [1, 2])
+@pytest.mark.parametrize("point", POINTS)
+def test_a_drain_that_is_killed_at_a_point_does_nothing_twice_and_loses_nothing(
+    data: DataDirectory, postgres: str, point: str, nth: int
+) -> None:
+    """Two spools of three batches each, with a row that neither sink can hold."""
+    bad = a_record(request_bytes=2**63)
+    good = [a_record(metadata={"Feature": "x"}) for _ in range(4 * ROWS_PER_COMMIT)]
+    spool(data, *good[:5], bad, *good[5:7])
+    spool(data, *good[7:])
+
+    command = [sys.executable, "-m", "tests.drain.crashing", str(data.root), postgres]
+    killed = subprocess.run(
+        [*command, point, str(nth)], env=clean_environment(), timeout=60, check=False
+    )
+    assert killed.returncode == -signal.SIGKILL
+    drain_once(data, (LakeSink(data.lake), PostgresSink(postgres, lake=data.lake)))
+    report = drain_once(data, (LakeSink(data.lake), PostgresSink(postgres, lake=data.lake)))
+
+    expected = sorted(record.id for record in good)
+    assert (report.rows, report.postgres_rows, report.troubles) == (0, 0, ())
+    assert ids_in_lake(data.root) == ids_in_postgres(postgres) == expected
+    for sink in ("lake", "postgres"):
+        assert [letter.id for letter in DeadLetters(data.dead_letters).of(sink)] == [bad.id]
+    assert [path.suffix for path in data.spool.iterdir() if "drain" not in path.name] == [".fed"]
+    counts = "select sum(request_count) from llm_requests_metadata_keys"
+    # Of the row that was set aside nothing is counted.
+    assert select(postgres, counts) == [(len(expected),)]
+
+
+@pytest.mark.slow
+def test_kills_at_any_moment_while_the_proxy_works_do_nothing_twice(
+    tmp_path: Path, postgres: str
+) -> None:
+    """The supervisor starts the drain anew each time."""
+    with (
+        Upstream(answer_json) as upstream,
+        running_proxy(tmp_path / "data", openai_base_url=upstream.url, postgres=postgres) as proxy,
+    ):
+        load = Load(proxy)
+        with load.running():
+            for n in range(5):
+                time.sleep(1.5 + n * 0.37)
+                for drain in set(children(proxy.supervisor)) - set(proxy.workers()):
+                    subprocess.run(["kill", "-9", str(drain)], check=True)
+        proxy.stop()
+    mdm("drain", "--data", str(proxy.data), "--once", "--postgres", postgres)
+
+    assert ids_in_lake(proxy.data) == ids_in_postgres(postgres) == sorted(load.ids)
+
+
+class Down:
+    """A sink that cannot be reached until it is."""
+
+    name = "postgres"
+
+    def __init__(self) -> None:
+        self.is_up = False
+
+    def open(self) -> None:
+        if not self.is_up:
+            raise PostgresUnreachableError("no route")
+
+    def position(self, spool: str) -> int:
+        return 1
+
+    def close(self) -> None:
+        pass
+
+    held = with_usage = append = try_out = None
+
+
+class Pauses(threading.Event):
+    """An event that notes how long each thread wants to wait, and does not wait."""
+
+    def __init__(self, sink: Down) -> None:
+        super().__init__()
+        self.by_thread: dict[str, list[float]] = {}
+        self._sink = sink
+
+    def wait(self, timeout: float | None = None) -> bool:
+        pauses = self.by_thread.setdefault(threading.current_thread().name, [])
+        pauses.append(timeout or 0.0)
+        time.sleep(0.01)
+        if threading.current_thread().name == "postgres":
+            self._sink.is_up = len(pauses) == 8
+            if len(pauses) == 10:
+                self.set()
+        return self.is_set()
+
+
+def test_a_sink_that_is_down_is_asked_less_and_less_and_soon_again_once_it_is_up(
+    data: DataDirectory,
+) -> None:
+    """Its pauses double up to a bound; those of the lake stay as they are."""
+    sink: Any = Down()
+    pauses = Pauses(sink)
+    said: list[str] = []
+
+    drain_forever(data, (LakeSink(data.lake), sink), stop=pauses, on_trouble=said.append)
+
+    assert pauses.by_thread["postgres"] == [2, 4, 8, 16, 30, 30, 30, 30, 2, 4]
+    assert set(pauses.by_thread["lake"]) == {loop.PAUSE_S}
+    assert said == ["postgres: no route"] * 2  # once for each time that it went down
+
+
+def test_a_thread_that_dies_ends_the_drain_so_that_a_new_one_begins(
+    data: DataDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A panic of a library is no Exception."""
+
+    class Panic(BaseException):
+        pass
+
+    class Dying(Down):
+        def open(self) -> None:
+            raise Panic
+
+    sink: Any = Dying()
+    monkeypatch.setattr(loop, "PAUSE_S", 0.05)
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    with pytest.raises(OSError, match="ended unexpectedly"):
+        drain_forever(data, (sink,), stop=threading.Event())
+
+
+def test_a_proxy_does_not_start_with_an_address_that_cannot_be_read(tmp_path: Path) -> None:
+    """Its drain would end over it again and again, and the lake would get nothing."""
+    refused = mdm(
+        "proxy",
+        "--data",
+        str(tmp_path / "data"),
+        check=False,
+        MAJORDOMO_POSTGRES="postgres:/u:s3cr3t@h/d",
+    )
+
+    assert refused.returncode == 2
+    assert "the address of Postgres cannot be read" in refused.stderr
+    assert "s3cr3t" not in refused.stderr

@@ -1,0 +1,535 @@
+"""Postgres holds every row once, in the columns that other gateways have too."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import uuid
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import psycopg
+import pyarrow as pa
+import pytest
+from deltalake import DeltaTable, Schema
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from majordomo_analytics.datadir import DataDirectory
+from majordomo_analytics.drain.loop import DrainReport, drain_once
+from majordomo_analytics.drain.postgres import WRITTEN, PostgresSink
+from majordomo_analytics.drain.sinks import LakeSink, Place, Sink
+from majordomo_analytics.errors import PostgresUnreachableError, SettingsError
+from majordomo_analytics.records.metadata import clean_text
+from majordomo_analytics.records.request import RequestRecord
+from majordomo_analytics.records.usage import Usage
+from majordomo_analytics.spool.files import spool_files
+from tests.drain.spools import spool, spool_many
+from tests.support.postgres import Line, run, select
+from tests.support.proxy import lake_rows, mdm
+from tests.support.records import a_record
+
+KEY = str(uuid.UUID(int=1))
+OTHER_KEY = str(uuid.UUID(int=2))
+
+
+def both(data: DataDirectory, dsn: str) -> tuple[Sink, Sink]:
+    return LakeSink(data.lake), PostgresSink(dsn, lake=data.lake)
+
+
+def rows_of(dsn: str) -> list[dict[str, Any]]:
+    """Return all rows as dicts, by their ids."""
+    found = select(dsn, "select to_jsonb(r), total_cost from llm_requests r order by id")
+    return [{**row, "total_cost": total_cost} for row, total_cost in found]
+
+
+def test_a_row_is_the_same_in_the_lake_and_in_postgres(data: DataDirectory, postgres: str) -> None:
+    """Column by column, as text of JSON; only when each took it differs."""
+    record = a_record(
+        majordomo_api_key_id=KEY,
+        responded_at=datetime(2026, 11, 20, 12, 0, 1, 2, tzinfo=UTC),
+        retry_attempt=1,
+        is_streamed=False,
+        metadata={"Feature": "search", "Ticket": 'ä "☕" \\'},
+        flags=("metadata_cut", "metadata_repeated"),
+    )
+    spool(data, record)
+
+    report = drain_once(data, both(data, postgres))
+
+    assert report == DrainReport(rows=1, spools_removed=1, postgres_rows=1)
+    (ours,) = lake_rows(data.root)
+    (theirs,) = rows_of(postgres)
+    assert theirs.pop("indexed_metadata") == {"Feature": "search"}
+    for row in (ours, theirs):
+        del row["created_at"]
+    for name in ("requested_at", "responded_at"):
+        theirs[name] = datetime.fromisoformat(theirs[name])
+    ours["requested_date"] = ours["requested_date"].isoformat()
+    ours = {name: value for name, value in ours.items() if not name.startswith("indexed_")}
+    costs = [name for name in ours if name.endswith("_cost")]
+    for name in costs:
+        assert ours.pop(name) == (None if theirs[name] is None else Decimal(str(theirs[name])))
+        del theirs[name]
+    assert theirs == ours
+
+
+def test_draining_the_same_spool_to_a_second_postgres_later_inserts_its_rows(
+    data: DataDirectory, postgres: str
+) -> None:
+    """Each sink is asked how far it is: the lake has these rows, Postgres none."""
+    writer = spool(data, a_record(), a_record(), close=False)
+    assert drain_once(data) == DrainReport(rows=2)
+
+    assert drain_once(data, both(data, postgres)) == DrainReport(postgres_rows=2)
+
+    writer.close()
+    assert drain_once(data, both(data, postgres)) == DrainReport(spools_removed=1)
+
+
+def test_a_batch_that_is_given_twice_is_inserted_and_counted_once(
+    data: DataDirectory, postgres: str
+) -> None:
+    records = [a_record(majordomo_api_key_id=KEY, metadata={"Feature": "x"}) for _ in range(3)]
+    sink = PostgresSink(postgres, lake=data.lake)
+    sink.open()
+
+    taken = [sink.append(records, Place("spool", 1, 3)) for _ in range(2)]
+    position = sink.position("spool")
+    sink.close()
+
+    assert (taken, position) == ([3, 0], 3)
+    assert select(postgres, "select request_count from llm_requests_metadata_keys") == [(3,)]
+
+
+def test_a_position_never_goes_back(data: DataDirectory, postgres: str) -> None:
+    """Should an older batch come late, as after a commit whose end nobody saw."""
+    sink = PostgresSink(postgres, lake=data.lake)
+    sink.open()
+    sink.append([], Place("spool", 4, 6))
+    sink.append([], Place("spool", 1, 3))
+
+    assert [sink.position(name) for name in ("spool", "other")] == [6, 0]
+    sink.close()
+
+
+def test_metadata_keys_are_counted_per_api_key_with_first_and_last_seen(
+    data: DataDirectory, postgres: str
+) -> None:
+    noon = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    hours = [noon + timedelta(hours=n) for n in range(4)]
+    spool(
+        data,
+        a_record(
+            majordomo_api_key_id=KEY, requested_at=hours[1], metadata={"Feature": "a", "Step": "1"}
+        ),
+        a_record(majordomo_api_key_id=KEY, requested_at=hours[0], metadata={"Feature": "b"}),
+        a_record(majordomo_api_key_id=OTHER_KEY, requested_at=hours[2], metadata={"Feature": "a"}),
+        a_record(requested_at=hours[3], metadata={"Feature": "c"}),
+        a_record(majordomo_api_key_id=KEY, metadata={}),
+    )
+    drain_once(data, both(data, postgres))
+    spool(
+        data,
+        a_record(majordomo_api_key_id=KEY, requested_at=hours[3], metadata={"Feature": "a"}),
+        a_record(requested_at=hours[3], metadata={"Feature": "c"}),
+    )
+    drain_once(data, both(data, postgres))
+
+    found = select(
+        postgres,
+        "select majordomo_api_key_id::text, key_name, request_count, first_seen_at, last_seen_at, "
+        "is_active from llm_requests_metadata_keys order by 1, 2",
+    )
+    assert found == [
+        (KEY, "Feature", 3, hours[0], hours[3], True),
+        (KEY, "Step", 1, hours[1], hours[1], False),
+        (OTHER_KEY, "Feature", 1, hours[2], hours[2], True),
+        (None, "Feature", 2, hours[3], hours[3], True),
+    ]
+
+
+def test_a_commit_whose_acknowledgement_was_lost_is_not_made_twice(
+    data: DataDirectory, postgres: str
+) -> None:
+    """The server has committed when the line is cut; the drain cannot know."""
+    with Line(postgres) as line:
+        sinks = both(data, line.dsn)
+        drain_once(data, sinks)  # makes the tables, so that the next commit is that of rows
+        spool(data, *[a_record(majordomo_api_key_id=KEY) for _ in range(5)])
+        line.way = "cut-at-commit"
+
+        cut = drain_once(data, sinks)
+        rows_after_the_cut = len(rows_of(postgres))
+        again = drain_once(data, sinks)
+
+    assert line.cuts == 1
+    assert (cut.rows, cut.postgres_rows, cut.spools_removed) == (5, 0, 0)
+    assert "Postgres cannot be reached" in cut.troubles[0]
+    assert again == DrainReport(spools_removed=1)
+    assert rows_after_the_cut == len(rows_of(postgres)) == 5
+    assert select(postgres, "select request_count from llm_requests_metadata_keys") == [(5,)]
+
+
+@pytest.mark.parametrize("way", ["refuse", "black-hole"])
+def test_the_lake_gets_its_rows_while_postgres_cannot_be_reached(
+    data: DataDirectory, postgres: str, way: Any
+) -> None:
+    """The spool stays until both have it, though its worker is gone."""
+    spool(data, a_record())
+    with Line(postgres, way=way) as line:
+        sinks = (
+            LakeSink(data.lake),
+            PostgresSink(line.dsn, lake=data.lake, connect_timeout_s=2),
+        )
+        down = drain_once(data, sinks)
+        line.way = "through"
+        up = drain_once(data, sinks)
+
+    assert (down.rows, down.postgres_rows, down.spools_removed) == (1, 0, 0)
+    assert "postgres: Postgres cannot be reached" in down.troubles[0]
+    assert up == DrainReport(postgres_rows=1, spools_removed=1)
+
+
+def test_a_server_that_falls_silent_is_given_up_in_time(data: DataDirectory, postgres: str) -> None:
+    """The connection stands, the batch was sent, and nothing ever comes back."""
+    with Line(postgres) as line:
+        sink = PostgresSink(line.dsn, lake=data.lake, answer_timeout_s=1.0)
+        sink.open()
+        line.way = "black-hole"
+        begun = time.monotonic()
+        with pytest.raises(PostgresUnreachableError, match="not answer within 1 s"):
+            sink.append([a_record()], Place("spool", 1, 1))
+        took_s = time.monotonic() - begun
+        line.way = "through"
+        sink.open()
+        assert sink.append([a_record()], Place("spool", 1, 1)) == 1
+        sink.close()
+
+    assert 0.9 < took_s < 10
+
+
+def test_postgres_gets_its_rows_while_the_lake_cannot_be_written(
+    data: DataDirectory, postgres: str
+) -> None:
+    spool(data, a_record())
+    data.lake.parent.write_text("a file stands where the lake's folder should be")
+
+    down = drain_once(data, both(data, postgres))
+    data.lake.parent.unlink()
+    up = drain_once(data, both(data, postgres))
+
+    assert (down.rows, down.postgres_rows, down.spools_removed) == (0, 1, 0)
+    assert down.troubles[0].startswith("lake: the lake at")
+    assert up == DrainReport(rows=1, spools_removed=1)
+    assert len(lake_rows(data.root)) == len(rows_of(postgres)) == 1
+
+
+def test_a_drain_without_postgres_keeps_what_postgres_has_not_got(
+    data: DataDirectory, postgres: str
+) -> None:
+    """Until it is forgotten on purpose."""
+    drain_once(data, both(data, postgres))
+    spool(data, a_record())
+    arguments = ("drain", "--data", str(data.root), "--once")
+
+    without = mdm(*arguments)
+    assert len(spool_files(data.spool)) == 1
+    assert "rows wait in the spool for postgres" in without.stderr
+
+    mdm(*arguments, "--forget-postgres")
+    assert spool_files(data.spool) == []
+
+
+@pytest.mark.parametrize("option", [True, False], ids=["option", "variable"])
+def test_the_command_says_which_sink_could_not_be_reached_and_never_the_password(
+    data: DataDirectory, option: bool
+) -> None:
+    spool(data, a_record())
+    dsn = "postgresql://drain:s3cr3t-pw@127.0.0.1:1/x"
+    arguments = ["drain", "--data", str(data.root), "--once"]
+
+    if option:
+        ended = mdm(*arguments, "--postgres", dsn, check=False)
+    else:
+        ended = mdm(*arguments, check=False, MAJORDOMO_POSTGRES=dsn)
+
+    assert ended.returncode == 3
+    assert "postgres: Postgres cannot be reached" in ended.stderr
+    assert "1 requests appended" in ended.stderr
+    assert "s3cr3t" not in ended.stderr + ended.stdout
+
+
+@pytest.mark.parametrize(
+    "dsn",
+    [
+        "postgres:/drain:s3cr3t-pw@host/x",
+        "postgresql://drain:pw@s3cr3t-pw@host/x",
+        "postgresql://drain:s3cr3t-pw@host:s3cr3t-pw/x?nonsense=s3cr3t-pw",
+        "s3cr3t-pw",
+    ],
+)
+def test_an_address_that_cannot_be_read_is_not_repeated(dsn: str, data: DataDirectory) -> None:
+    with pytest.raises(SettingsError) as caught:
+        PostgresSink(dsn, lake=data.lake)
+
+    assert "s3cr3t" not in str(caught.value)
+    assert "postgresql://USER:PASSWORD@HOST" in str(caught.value)
+
+
+@pytest.mark.parametrize("schema", ["", "x" * 64, "ä" * 32, "a\x00"])
+def test_a_name_that_postgres_would_cut_is_refused(schema: str, data: DataDirectory) -> None:
+    """It has 63 bytes for a name and forgets the others."""
+    with pytest.raises(SettingsError, match="a name of 1 to 63 bytes"):
+        PostgresSink("dbname=x", schema=schema, lake=data.lake)
+
+
+def test_the_repr_of_a_sink_has_no_address(data: DataDirectory) -> None:
+    assert repr(PostgresSink("postgresql://u:s3cr3t@h/d", lake=data.lake)) == (
+        "PostgresSink(schema='public')"
+    )
+
+
+def test_a_foreign_table_stops_postgres_and_not_the_lake(
+    data: DataDirectory, postgres: str
+) -> None:
+    run(postgres, "create table llm_requests (id uuid primary key, model varchar(100))")
+    spool(data, a_record())
+    arguments = ("drain", "--data", str(data.root), "--once", "--postgres", postgres)
+
+    refused = mdm(*arguments, check=False)
+    assert refused.returncode == 3
+    assert "--postgres-schema" in refused.stderr
+    assert len(lake_rows(data.root)) == 1
+
+    mdm(*arguments, "--postgres-schema", "majordomo")
+    assert select(postgres, "select count(*) from majordomo.llm_requests") == [(1,)]
+    assert select(postgres, "select count(*) from llm_requests") == [(0,)]
+
+
+texts = st.text(max_size=40).map(clean_text)
+
+
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    metadata=st.dictionaries(texts.filter(bool), texts, max_size=4),
+    model=texts,
+    message=texts,
+    flags=st.lists(texts, max_size=3),
+)
+def test_whatever_text_a_row_has_comes_back_as_it_was(
+    data: DataDirectory,
+    postgres: str,
+    metadata: dict[str, str],
+    model: str,
+    message: str,
+    flags: list[str],
+) -> None:
+    """Tabs, backslashes, braces and quotes are nothing special on the way."""
+    record = a_record(
+        model=model, error_message=message, metadata=metadata, flags=tuple(dict.fromkeys(flags))
+    )
+    sink = PostgresSink(postgres, lake=data.lake)
+    sink.open()
+    sink.append([record], None)
+    sink.close()
+
+    (row,) = select(
+        postgres,
+        "select model, error_message, raw_metadata, flags from llm_requests where id = %s",
+        record.id,
+    )
+    assert row == (model, message, metadata, list(record.flags))
+
+
+def test_promoted_keys_alone_are_indexed(data: DataDirectory, postgres: str) -> None:
+    spool(data, a_record(metadata={"Feature": "a", "Team": "b", "Request-Id": "c"}))
+    drain_once(data, both(data, postgres))
+
+    (row,) = rows_of(postgres)
+    assert row["indexed_metadata"] == {"Feature": "a", "Team": "b"}
+    assert row["raw_metadata"] == {"Feature": "a", "Team": "b", "Request-Id": "c"}
+
+
+# The questions that the documentation of the gateways asks in SQL
+
+
+@pytest.fixture(scope="module")
+def attributed(tmp_path_factory: pytest.TempPathFactory, postgres_server: str) -> Any:
+    """Yield a database with 6,000 requests of known cost, and what they cost.
+
+    gpt-4o-mini: 0.15 dollars for a million input tokens and 0.60 for as many output tokens.
+    """
+    name = f"attributed_{uuid.uuid4().hex}"
+    run(postgres_server, f"create database {name}")
+    dsn = psycopg.conninfo.make_conninfo(postgres_server, dbname=name)
+    data = DataDirectory.create(tmp_path_factory.mktemp("attributed") / "data")
+    records = []
+    for n in range(6000):
+        metadata = {"Feature": f"feature-{n % 401}", "Team": f"team-{n % 3}"}
+        records.append(
+            a_record(
+                model=("gpt-4o-mini", "gpt-4o")[n % 2],
+                requested_at=datetime(2026, 9 + n % 3, 1 + n % 28, tzinfo=UTC),
+                usage=Usage(input_tokens=1000 + n, output_tokens=n % 100, status="reported"),
+                response_time_ms=100 + n % 7,
+                metadata=metadata if n % 10 else {},
+            )
+        )
+    spool_many(data, records)
+    drain_once(data, both(data, dsn))
+    run(dsn, "analyze llm_requests")
+    yield dsn, records
+    run(postgres_server, f"drop database {name} with (force)")
+
+
+PRICES = {"gpt-4o-mini": ("0.15", "0.60"), "gpt-4o": ("2.50", "10")}
+
+
+def cost_of(record: RequestRecord) -> Decimal:
+    """Work a cost out from the prices for a million tokens."""
+    price_in, price_out = map(Decimal, PRICES[record.model or ""])
+    tokens_in, tokens_out = record.usage.input_tokens or 0, record.usage.output_tokens or 0
+    return (price_in * tokens_in + price_out * tokens_out) / 1_000_000
+
+
+def summed(records: list[RequestRecord], key: Any) -> list[tuple[Any, ...]]:
+    """Return key, cost and count of each group, without requests that have no key."""
+    groups: dict[Any, list[Decimal]] = {}
+    for record in records:
+        if (group := key(record)) is not None:
+            groups.setdefault(group, []).append(cost_of(record))
+    return sorted((group, sum(costs), len(costs)) for group, costs in groups.items())
+
+
+def test_spend_per_feature(attributed: tuple[str, list[RequestRecord]]) -> None:
+    dsn, records = attributed
+    found = select(
+        dsn,
+        "select raw_metadata->>'Feature' as feature, sum(total_cost), count(*) from llm_requests "
+        "where raw_metadata ? 'Feature' group by feature order by feature",
+    )
+    assert found == summed(records, lambda r: r.metadata.get("Feature"))
+
+
+def test_spend_per_team_and_month(attributed: tuple[str, list[RequestRecord]]) -> None:
+    dsn, records = attributed
+    found = select(
+        dsn,
+        "select raw_metadata->>'Team', to_char(requested_at at time zone 'UTC', 'YYYY-MM'), "
+        "sum(total_cost), count(*) from llm_requests where raw_metadata->>'Team' is not null "
+        "group by 1, 2 order by 1, 2",
+    )
+    expected = summed(
+        records,
+        lambda r: (r.metadata["Team"], f"{r.requested_at:%Y-%m}") if r.metadata else None,
+    )
+    assert found == [(*key, cost, count) for key, cost, count in expected]
+
+
+def test_requests_spend_and_latency_per_model(
+    attributed: tuple[str, list[RequestRecord]],
+) -> None:
+    dsn, records = attributed
+    found = select(
+        dsn,
+        "select model, sum(total_cost), count(*) from llm_requests group by model order by model",
+    )
+    assert found == summed(records, lambda r: r.model)
+    (average,) = select(dsn, "select avg(response_time_ms) from llm_requests")[0]
+    assert average == pytest.approx(Decimal(sum(100 + n % 7 for n in range(6000))) / 6000)
+
+
+FEATURE = 'where indexed_metadata @> \'{"Feature": "feature-7"}\''
+
+
+def test_one_feature_by_the_index(attributed: tuple[str, list[RequestRecord]]) -> None:
+    """The documented filter gives the right sum, and the planner takes the GIN index."""
+    dsn, records = attributed
+    found = select(dsn, f"select sum(total_cost), count(*) from llm_requests {FEATURE}")
+    plan = select(dsn, f"explain (format json) select sum(total_cost) from llm_requests {FEATURE}")
+
+    mine = [cost_of(r) for r in records if r.metadata.get("Feature") == "feature-7"]
+    assert found == [(sum(mine), len(mine))]
+    assert "llm_requests_indexed_metadata" in re.findall(
+        r'"Index Name": "(\w+)"', json.dumps(plan[0][0])
+    )
+
+
+def test_a_range_of_days_by_the_index(attributed: tuple[str, list[RequestRecord]]) -> None:
+    dsn, _ = attributed
+    day = "requested_at >= '2026-10-05' and requested_at < '2026-10-06'"
+    plan = select(dsn, f"explain (format json) select id from llm_requests where {day}")
+
+    assert '"Index Name": "llm_requests_requested_at"' in json.dumps(plan[0][0])
+
+
+def test_every_column_is_written(attributed: tuple[str, list[RequestRecord]]) -> None:
+    dsn, _ = attributed
+    names = select(
+        dsn, "select column_name from information_schema.columns where table_name = 'llm_requests'"
+    )
+    assert {name for (name,) in names} == set(WRITTEN)
+
+
+# The connection
+
+
+def test_a_connection_is_kept_from_pass_to_pass_and_made_anew_when_it_was_lost(
+    data: DataDirectory, postgres: str
+) -> None:
+    """A server that was started anew is no trouble that anybody has to read of."""
+    sink = PostgresSink(postgres, lake=data.lake)
+    others = "from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+    sink.open()
+    (first,) = select(postgres, f"select pid {others}")
+    sink.open()
+    assert select(postgres, f"select pid {others}") == [first]
+
+    select(postgres, f"select pg_terminate_backend(pid) {others}")
+    sink.open()
+
+    assert sink.append([a_record()], Place("spool", 1, 1)) == 1
+    sink.close()
+
+
+def test_a_sink_that_was_not_opened_is_unreachable(data: DataDirectory, postgres: str) -> None:
+    with pytest.raises(PostgresUnreachableError, match="no connection"):
+        PostgresSink(postgres, lake=data.lake).position("spool")
+
+
+def test_what_the_role_may_not_do_is_said_and_the_lake_goes_on(
+    data: DataDirectory, postgres: str
+) -> None:
+    """Since PostgreSQL 15 not everybody may make tables in the schema public."""
+    role = f"drain_{uuid.uuid4().hex}"
+    run(postgres, f"create role {role} login password 'x'")
+    spool(data, a_record())
+    try:
+        dsn = psycopg.conninfo.make_conninfo(postgres, user=role, password="s3cr3t-pw")
+        report = drain_once(data, both(data, dsn))
+    finally:
+        run(postgres, f"drop role {role}")
+
+    (trouble,) = report.troubles
+    assert "permission denied for schema public" in trouble or "authentication" in trouble
+    assert "s3cr3t" not in trouble
+    assert report.rows == 1
+
+
+def test_keys_promoted_in_the_lake_are_indexed_from_the_next_pass_on(
+    data: DataDirectory, postgres: str
+) -> None:
+    sinks = both(data, postgres)
+    spool(data, a_record(metadata={"Plan": "pro"}))
+    drain_once(data, sinks)
+    DeltaTable(str(data.lake)).alter.add_columns(
+        Schema.from_arrow(pa.schema([pa.field("indexed_Plan", pa.string())])).fields
+    )
+    spool(data, a_record(metadata={"Plan": "free"}))
+    drain_once(data, sinks)
+
+    assert [row["indexed_metadata"] for row in rows_of(postgres)] == [{}, {"Plan": "free"}]
+    assert select(postgres, "select is_active from llm_requests_metadata_keys") == [(True,)]

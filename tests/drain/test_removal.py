@@ -1,0 +1,134 @@
+"""A spool goes when every sink has all of it, and not a moment earlier."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from majordomo_analytics.datadir import DataDirectory
+from majordomo_analytics.drain import removal
+from majordomo_analytics.drain.loop import drain_once
+from majordomo_analytics.drain.removal import (
+    fed_sinks,
+    flush_since,
+    forget_sink,
+    remember_sink,
+    remove_drained,
+)
+from majordomo_analytics.spool.files import SpoolFile, spool_files
+from tests.drain.spools import spool
+from tests.support.records import a_record
+
+
+def left(data: DataDirectory) -> list[str]:
+    return sorted(path.name for path in data.spool.iterdir() if path.suffix != ".lock")
+
+
+def test_a_spool_goes_when_the_slowest_sink_has_its_last_row(data: DataDirectory) -> None:
+    uuid = spool(data, a_record(), a_record()).uuid
+
+    for lake, postgres, removed in ((2, 1, 0), (1, 2, 0), (2, 2, 1)):
+        positions = {"lake": {uuid: lake}, "postgres": {uuid: postgres}}
+        assert remove_drained(data, positions) == removed
+    assert left(data) == []
+
+
+def test_a_spool_of_which_a_sink_has_said_nothing_stays(data: DataDirectory) -> None:
+    """Not even one without rows: what was not asked is not known."""
+    spool(data)
+
+    assert remove_drained(data, {"lake": {}}) == 0
+    assert len(spool_files(data.spool)) == 1
+
+
+def test_a_spool_with_a_writer_stays(data: DataDirectory) -> None:
+    writer = spool(data, a_record(), close=False)
+
+    assert remove_drained(data, {"lake": {writer.uuid: 1}}) == 0
+    writer.close()
+    assert remove_drained(data, {"lake": {writer.uuid: 1}}) == 1
+
+
+def test_rows_written_after_a_sink_was_asked_keep_the_spool(data: DataDirectory) -> None:
+    uuid = spool(data, a_record(), a_record(), a_record()).uuid
+
+    assert remove_drained(data, {"lake": {uuid: 2}}) == 0
+
+
+def test_a_sink_that_was_fed_and_is_not_asked_keeps_everything(data: DataDirectory) -> None:
+    uuid = spool(data, a_record()).uuid
+    remember_sink(data, "postgres")
+
+    assert fed_sinks(data) == {"lake", "postgres"}
+    assert remove_drained(data, {"lake": {uuid: 1}}) == 0
+    assert remove_drained(data, {"postgres": {uuid: 1}}) == 0
+    assert (forget_sink(data, "postgres"), forget_sink(data, "postgres")) == (True, False)
+    assert remove_drained(data, {"lake": {uuid: 1}}) == 1
+
+
+def test_a_spool_that_another_drain_removed_leaves_nothing_behind(
+    data: DataDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its lock file would come back when it is asked for the lock."""
+    writer = spool(data, a_record())
+    listed = spool_files(data.spool)
+    listed[0].unlink()
+    monkeypatch.setattr(removal, "spool_files", lambda _: listed)
+
+    assert remove_drained(data, {"lake": {writer.uuid: 1}}) == 0
+    assert left(data) == []
+
+
+def test_the_lake_is_on_the_disk_before_the_spool_goes(
+    data: DataDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every file that was written since the spool was begun, and its folder."""
+    spool(data, a_record())
+    events: list[str] = []
+    fsync = os.fsync
+
+    def watched(descriptor: int) -> None:
+        events.append(str(Path(f"/proc/self/fd/{descriptor}").readlink()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", watched)
+    monkeypatch.setattr(SpoolFile, "unlink", lambda _: events.append("unlink"))
+    drain_once(data)
+
+    lake = {str(path) for path in data.lake.rglob("*.parquet")}
+    lake |= {str(path) for path in (data.lake / "_delta_log").glob("*.json")}
+    folders = {str(Path(path).parent) for path in lake}
+    assert len(lake) > 2
+    assert events[-1] == "unlink"
+    assert lake | folders <= set(events[:-1])
+
+
+def test_files_from_before_are_not_flushed_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[Path] = []
+    monkeypatch.setattr(removal, "_flush", flushed.append)
+    old, new = tmp_path / "old", tmp_path / "deep" / "new"
+    new.parent.mkdir()
+    for path, seconds in ((old, 100), (new, 200)):
+        path.touch()
+        os.utime(path, (seconds, seconds))
+
+    flush_since(tmp_path, 150_000)
+
+    assert flushed == [new, new.parent]
+
+
+def test_what_an_interrupted_removal_left_goes_with_the_next_one(data: DataDirectory) -> None:
+    """And the side files of a spool that is there stay."""
+    writer = spool(data, a_record(), close=False)
+    for name in ("gone.sqlite-wal", "gone.sqlite-shm"):
+        (data.spool / name).touch()
+
+    remove_drained(data, {"lake": {}})
+
+    suffixes = (".sqlite", ".sqlite-shm", ".sqlite-wal", ".writer")
+    assert left(data) == sorted(writer.uuid + suffix for suffix in suffixes)
+    writer.close()
