@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from majordomo_analytics.datadir import DataDirectory
 from tests.support.proxy import mdm
 
 
@@ -20,8 +21,8 @@ def test_a_price_book_that_cannot_be_used_is_refused_at_start(tmp_path: Path) ->
 
 
 def test_the_book_in_the_data_directory_is_checked_too(tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "prices.toml").write_text("[[prise]]\n")
+    data = DataDirectory.create(tmp_path / "data")
+    data.price_book.write_text("[[prise]]\n")
     ended = mdm("proxy", "--data", str(tmp_path / "data"), check=False)
 
     assert ended.returncode == 2
