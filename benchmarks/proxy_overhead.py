@@ -177,8 +177,7 @@ def main() -> None:
 
     from majordomo_analytics.apikeys import ApiKeyStore
     from majordomo_analytics.datadir import DataDirectory
-    from majordomo_proxy.settings import Settings
-    from majordomo_proxy.worker import SETTINGS_VARIABLE, settings_to_text
+    from majordomo_proxy.settings import SETTINGS_VARIABLE, load_settings, settings_to_text
 
     with tempfile.TemporaryDirectory() as folder:
         data = DataDirectory.create(Path(folder) / "data")
@@ -188,7 +187,8 @@ def main() -> None:
         ports = {name: s.getsockname()[1] for name, s in sockets.items()}
         upstream = f"http://127.0.0.1:{ports['provider']}"
         me = [sys.executable, __file__, "--role"]
-        settings = Settings(data=data.root, base_urls={"openai": upstream})
+        environment = {"MAJORDOMO_OPENAI_BASE_URL": upstream}
+        settings = load_settings(environment=environment, data=data.root)
         lifeline, _other_end = os.pipe()
         os.set_inheritable(lifeline, True)
         processes = {

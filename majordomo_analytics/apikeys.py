@@ -19,12 +19,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from majordomo_analytics.errors import ApiKeyError, SettingsError
+from majordomo_analytics.records.metadata import API_KEY_MARK
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-KEY_PREFIX = "mdm_sk_"
+KEY_PREFIX = API_KEY_MARK
 MAX_NAME_CHARACTERS = 255
 RECHECK_S = 0.25
 """A worker looks at most this often whether keys were added or revoked."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -16,6 +15,8 @@ from majordomo_analytics.records import flags
 from majordomo_analytics.records.usage import MISSING, Usage
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from majordomo_analytics.capture.accumulator import Accumulator
     from majordomo_analytics.capture.flavours import Flavour
     from majordomo_analytics.capture.streams import Documents

@@ -52,7 +52,9 @@ class RequestReader:
         The header of that name. It is a hint: the first bytes decide.
     """
 
-    def __init__(self, *, content_encoding: str | None = None) -> None:
+    def __init__(
+        self, *, content_encoding: str | None = None, content_type: str | None = None
+    ) -> None:
         self._facts = NO_FACTS
         self._form = Form(_KEPT, self._take)
         self._decoder = Decoder(content_encoding, self._form.feed)
@@ -79,3 +81,14 @@ class RequestReader:
             include_usage=options.get("include_usage") == _TRUE,
         )
         return True
+
+
+def with_model(body: bytes, model: str) -> bytes | None:
+    """Return a JSON request body with another model; None if it is no object.
+
+    >>> with_model(b'{"model": "fast", "n": 1.0}', "gpt-4o-mini")
+    b'{"model":"gpt-4o-mini","n":1.0}'
+    """
+    if not body.lstrip().startswith(b"{") or not (found := members(body)):
+        return None
+    return msgspec.json.encode(found | {"model": model})

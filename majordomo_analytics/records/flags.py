@@ -33,5 +33,5 @@ FLAGS: dict[str, str] = {
     BODY_NOT_READ: "the answer could not be read as its API promises",
     BODY_TOO_LARGE: "the answer was too large to look for usage in it",
     ERROR_IN_STREAM: "the provider reported an error inside a successful stream",
-    TEXT_CLEANED: "characters that no database takes (NUL, lone surrogates) were removed",
+    TEXT_CLEANED: "characters that no database takes, or an API key, were taken out of a text",
 }

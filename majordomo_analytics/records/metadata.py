@@ -7,6 +7,7 @@ out, and the row is flagged.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -25,6 +26,11 @@ RESERVED: dict[bytes, str] = {
     b"x-majordomo-bedrock-region": "the AWS region to call, for providers that have one in each",
 }
 """The control headers, which the proxy acts on; every other one is metadata."""
+
+API_KEY_MARK = "mdm_sk_"
+"""What every API key of ours begins with; no value is stored with one in it."""
+
+_API_KEY = re.compile(API_KEY_MARK + r"[\w-]*")
 
 MAX_NAME_CHARACTERS = 128
 MAX_VALUE_CHARACTERS = 4096
@@ -119,6 +125,9 @@ def _read_value(raw_value: bytes, found: list[str]) -> str:
         found.append(flags.METADATA_NOT_UTF8)
     if (cleaned := clean_text(value)) != value:
         value = cleaned
+        found.append(flags.TEXT_CLEANED)
+    if API_KEY_MARK in value:
+        value = _API_KEY.sub("[API key]", value)
         found.append(flags.TEXT_CLEANED)
     if len(value) > MAX_VALUE_CHARACTERS:
         value = value[:MAX_VALUE_CHARACTERS]

@@ -36,6 +36,8 @@ class Provider:
         SDKs leave out when their base address is the proxy's root.
     messages_root
         The same for Anthropic's (``/messages``).
+    credential
+        The header that carries its credential; as a bearer token if it is Authorization.
     price_list
         Its price list's name in genai-prices; empty if that is its own name.
     default_region
@@ -51,6 +53,7 @@ class Provider:
     dialect: Dialect = "openai"
     api_root: str = "/v1"
     messages_root: str = "/v1"
+    credential: str = "Authorization"
     price_list: str = ""
     default_region: str = ""
     asks_for_usage: bool = False
@@ -61,13 +64,16 @@ PROVIDERS: dict[str, Provider] = {
     provider.name: provider
     for provider in (
         Provider("openai", "https://api.openai.com", asks_for_usage=True),
-        Provider("azure", "", api_root="/openai/v1", asks_for_usage=True),
-        Provider("anthropic", "https://api.anthropic.com", dialect="anthropic"),
+        Provider("azure", "", api_root="/openai/v1", credential="api-key", asks_for_usage=True),
+        Provider(
+            "anthropic", "https://api.anthropic.com", dialect="anthropic", credential="x-api-key"
+        ),
         Provider(
             "gemini",
             "https://generativelanguage.googleapis.com",
             dialect="gemini",
             api_root="/v1beta/openai",
+            credential="x-goog-api-key",
             price_list="google",
             adds_reasoning=True,
         ),
@@ -89,7 +95,9 @@ PROVIDERS: dict[str, Provider] = {
         ),
         Provider("deepseek", "https://api.deepseek.com"),
         Provider("mistral", "https://api.mistral.ai"),
-        Provider("cohere", "https://api.cohere.com", dialect="cohere", api_root="/compatibility/v1"),
+        Provider(
+            "cohere", "https://api.cohere.com", dialect="cohere", api_root="/compatibility/v1"
+        ),
         Provider("groq", "https://api.groq.com", api_root="/openai/v1"),
         Provider("together", "https://api.together.xyz"),
         Provider(
@@ -124,10 +132,14 @@ PROVIDERS: dict[str, Provider] = {
             "https://bedrock-mantle.{region}.api.aws",
             dialect="anthropic",
             messages_root="/anthropic/v1",
+            credential="x-api-key",
             price_list="aws",
         ),
     )
 }
+
+CREDENTIAL_HEADERS = frozenset(provider.credential.lower() for provider in PROVIDERS.values())
+"""Where providers take their credential, in lower case; of each only a hash is kept."""
 
 ROUTED = "majordomo"
 """The pseudo-provider: a routing table in the settings says who is called for it."""

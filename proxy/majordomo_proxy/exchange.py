@@ -15,9 +15,12 @@ from majordomo_analytics.records.metadata import clean_text
 from majordomo_analytics.records.request import MAX_MESSAGE_CHARACTERS, RequestRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from majordomo_analytics.capture.flavours import Flavour
     from majordomo_analytics.capture.requests import RequestReader
     from majordomo_analytics.records.metadata import RequestMetadata
+    from majordomo_analytics.records.providers import Provider
     from majordomo_analytics.records.request import Outcome
 
 
@@ -35,12 +38,20 @@ class Exchange:
         from the difference of two wall clocks.
     answer
         Reads the usage out of the copy of the answer; made when its headers are known.
+    provider
+        Who is called; replaced when the routing table has said it.
+    routed_model
+        What the model is called there, if it was routed.
+    asks_for_usage
+        Whether the proxy asked for usage that it has to take out of the stream again.
+    oddities
+        What was odd about the passage itself, from `records.flags`.
     caller_left
         Whether the caller hung up before the answer had told all it had to tell.
     """
 
     api_key_id: str
-    provider: str
+    provider: Provider
     flavour: Flavour | None
     method: str
     path: str
@@ -60,6 +71,9 @@ class Exchange:
     request_bytes: int = 0
     response_bytes: int = 0
     caller_left: bool = False
+    routed_model: str | None = None
+    asks_for_usage: bool = False
+    oddities: tuple[str, ...] = ()
 
     def take_request_bytes(self, chunk: bytes, limit: int) -> bool:
         """Take note of bytes of the request; return whether it is within `limit` still."""
@@ -67,14 +81,17 @@ class Exchange:
         self.request.feed(chunk)
         return self.request_bytes <= limit
 
-    def begin_answer(
-        self, status: int, content_encoding: str | None, provider_request_id: str | None
-    ) -> None:
-        """Take note of the answer's status and headers."""
+    def begin_answer(self, status: int, headers: Mapping[str, str]) -> None:
+        """Take note of the answer's status and headers, which any letter case finds."""
         self.clock_first_byte = time.perf_counter()
         self.status = status
-        self.provider_request_id = provider_request_id
-        self.answer = UsageReader(self.flavour, content_encoding=content_encoding)
+        self.provider_request_id = headers.get("x-request-id") or headers.get("request-id")
+        self.answer = UsageReader(
+            self.flavour,
+            content_encoding=headers.get("Content-Encoding"),
+            headers=headers,
+            adds_reasoning=self.provider.adds_reasoning,
+        )
 
     def feed(self, chunk: bytes) -> None:
         """Take note of bytes of the answer."""
@@ -110,11 +127,13 @@ class Exchange:
             oddities = captured.flags
         elif self.flavour is not None and self.response_bytes:
             oddities = (flags.BODY_NOT_READ,)
+        message = error_message or (captured.error_message if captured else None)
         if self.caller_left:
             outcome = "client_disconnected"
-        message = error_message or (captured.error_message if captured else None)
+        elif outcome == "completed" and message and (self.status or 0) < 400:
+            outcome = "upstream_error"  # an error inside an answer that began well
         requested_model = _text(self.model_in_path or facts.model)
-        model = _text(captured.model if captured else None) or requested_model
+        model = _text(captured.model if captured else None) or self.routed_model or requested_model
         fields: dict[str, object] = {}
         if captured is not None:
             fields = {
@@ -135,7 +154,7 @@ class Exchange:
             majordomo_api_key_id=self.api_key_id,
             provider_api_key_hash=self.credential_hash,
             provider_api_key_alias=_text(self.alias),
-            provider=self.provider,
+            provider=self.provider.name,
             api_flavour=self.flavour,
             model=model,
             requested_model=requested_model,
@@ -149,7 +168,7 @@ class Exchange:
             request_bytes=self.request_bytes,
             response_bytes=None if self.status is None else self.response_bytes,
             metadata=self.metadata.values,
-            flags=(*self.metadata.flags, *oddities),
+            flags=(*self.metadata.flags, *oddities, *self.oddities),
             **fields,  # type: ignore[arg-type]  # typed where they are made, above
         )
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from majordomo_analytics.records import metadata
 from majordomo_analytics.records.metadata import PREFIX
+from majordomo_analytics.records.providers import CREDENTIAL_HEADERS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -31,8 +34,12 @@ HOP_BY_HOP = frozenset(
 OURS_TO_SET = frozenset({b"host", b"content-length", b"expect"})
 """Describe the message between the proxy and the provider, so the proxy writes them."""
 
-CREDENTIALS = frozenset({b"authorization", b"x-api-key", b"x-goog-api-key", b"api-key"})
-"""Where providers take their credential; of each only a hash is kept."""
+CREDENTIALS = frozenset(name.encode("ascii") for name in CREDENTIAL_HEADERS)
+
+API_KEY_MARK = metadata.API_KEY_MARK.encode("ascii")
+"""No value with this in it goes to a provider, in whichever header it came."""
+
+_ATTEMPT_AMONG = re.compile(rb"(?:\battempt=|\bgccl-attempt-count/)(\d{1,4})\b")
 
 
 class HeaderError(Exception):
@@ -49,14 +56,16 @@ class RequestHeaders:
         What goes to the provider, in the order and number it came.
     majordomo
         Every `X-Majordomo-*` header; none of them leaves the proxy.
-    api_key, provider, alias
-        The control headers among them; the first one counts.
+    api_key, provider, alias, region
+        The control headers among them; the first one counts. An API key that came as a
+        provider's credential counts if there is no other.
     credential
         The provider credential, to be hashed.
-    content_length, content_encoding
+    content_length, content_encoding, content_type
         Of the request body.
     retry_attempt
-        How often the client's SDK had tried before, as OpenAI's and Anthropic's SDKs say.
+        How often the client's SDK had tried before, as those of OpenAI, Anthropic, Amazon
+        and Google say.
     """
 
     forward: list[tuple[str, str]]
@@ -64,10 +73,25 @@ class RequestHeaders:
     api_key: bytes | None = None
     provider: bytes | None = None
     alias: bytes | None = None
+    region: bytes | None = None
     credential: bytes | None = None
     content_length: int | None = None
     content_encoding: str | None = None
+    content_type: str | None = None
     retry_attempt: int | None = None
+
+    def set(self, name: str, value: str) -> None:
+        """Let a header that goes on be this one, and only this one."""
+        lower = name.lower()
+        self.forward = [pair for pair in self.forward if pair[0].lower() != lower]
+        self.forward.append((name, value))
+
+    def replace_body(self, body: bytes) -> bytes:
+        """Describe `body` instead of the one that came, and return it."""
+        self.content_encoding = None
+        self.content_length = len(body)
+        self.forward = [pair for pair in self.forward if pair[0].lower() != "content-encoding"]
+        return body
 
 
 def sort_request_headers(headers: Sequence[tuple[bytes, bytes]]) -> RequestHeaders:
@@ -82,18 +106,19 @@ def sort_request_headers(headers: Sequence[tuple[bytes, bytes]]) -> RequestHeade
     sorted_headers = RequestHeaders([], [])
     forward = sorted_headers.forward
     named_by_connection = _named_by_connection(headers)
+    misplaced: bytes | None = None
     for name, value in headers:
         if name.startswith(PREFIX):
             _take_majordomo(sorted_headers, name, value)
             continue
+        if API_KEY_MARK in value:
+            if name in CREDENTIALS and misplaced is None:
+                misplaced = value.removeprefix(b"Bearer ").strip()
+            continue
         if name in CREDENTIALS:
             sorted_headers.credential = sorted_headers.credential or value
-        elif name == b"content-length":
-            sorted_headers.content_length = int(value) if value.isdigit() else None
-        elif name == b"content-encoding":
-            sorted_headers.content_encoding = value.decode("latin-1")
-        elif name == b"x-stainless-retry-count" and value.isdigit() and len(value) < 5:
-            sorted_headers.retry_attempt = int(value)
+        elif (take := _TAKEN.get(name)) is not None:
+            take(sorted_headers, value)
         if name in HOP_BY_HOP or name in OURS_TO_SET or name in named_by_connection:
             continue
         try:
@@ -101,7 +126,41 @@ def sort_request_headers(headers: Sequence[tuple[bytes, bytes]]) -> RequestHeade
         except UnicodeDecodeError:
             message = f"the header {name.decode('latin-1')!r} is not UTF-8"
             raise HeaderError(message) from None
+    sorted_headers.api_key = sorted_headers.api_key or misplaced
     return sorted_headers
+
+
+def _take_length(sorted_headers: RequestHeaders, value: bytes) -> None:
+    sorted_headers.content_length = int(value) if value.isdigit() else None
+
+
+def _take_encoding(sorted_headers: RequestHeaders, value: bytes) -> None:
+    sorted_headers.content_encoding = value.decode("latin-1")
+
+
+def _take_type(sorted_headers: RequestHeaders, value: bytes) -> None:
+    sorted_headers.content_type = value.decode("latin-1")
+
+
+def _take_retries(sorted_headers: RequestHeaders, value: bytes) -> None:
+    if value.isdigit() and len(value) < 5:
+        sorted_headers.retry_attempt = int(value)
+
+
+def _take_attempt(sorted_headers: RequestHeaders, value: bytes) -> None:
+    attempt = _ATTEMPT_AMONG.search(value)
+    if attempt is not None and int(attempt[1]) > 0:  # these count the first try as 1
+        sorted_headers.retry_attempt = int(attempt[1]) - 1
+
+
+_TAKEN: dict[bytes, Callable[[RequestHeaders, bytes], None]] = {
+    b"content-length": _take_length,
+    b"content-encoding": _take_encoding,
+    b"content-type": _take_type,
+    b"x-stainless-retry-count": _take_retries,
+    b"amz-sdk-request": _take_attempt,
+    b"x-goog-api-client": _take_attempt,
+}
 
 
 def _take_majordomo(sorted_headers: RequestHeaders, name: bytes, value: bytes) -> None:
@@ -112,6 +171,8 @@ def _take_majordomo(sorted_headers: RequestHeaders, name: bytes, value: bytes) -
         sorted_headers.provider = sorted_headers.provider or value
     elif name == b"x-majordomo-provider-alias":
         sorted_headers.alias = sorted_headers.alias or value
+    elif name == b"x-majordomo-bedrock-region":
+        sorted_headers.region = sorted_headers.region or value
 
 
 def _named_by_connection(headers: Iterable[tuple[bytes, bytes]]) -> frozenset[bytes]:
@@ -146,3 +207,10 @@ def credential_hash(credential: bytes | None, query_string: bytes) -> str | None
             if part.startswith(b"key="):
                 credential = part[4:]
     return None if credential is None else hashlib.sha256(credential).hexdigest()
+
+
+def query_without_api_keys(query_string: bytes) -> bytes:
+    """Return the query without any part that holds an API key of ours."""
+    if API_KEY_MARK not in query_string:
+        return query_string
+    return b"&".join(part for part in query_string.split(b"&") if API_KEY_MARK not in part)

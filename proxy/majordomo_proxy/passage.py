@@ -8,15 +8,17 @@ row; no earlier chunk waits. However the passage ends, it leaves exactly one row
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import Coroutine
 from typing import TYPE_CHECKING
 
 import aiohttp
 
+from majordomo_analytics.capture.taking import UsageTaker
+from majordomo_analytics.records import flags
 from majordomo_analytics.records.request import encode_record
 from majordomo_proxy.headers import relay_response_headers
+from majordomo_proxy.refusals import LOG_ID, send_error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -33,9 +35,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("majordomo_proxy")
 
+ROUTED_PROVIDER = b"X-Majordomo-Routed-Provider"
+ROUTED_MODEL = b"X-Majordomo-Routed-Model"
 BODYLESS_STATUS = frozenset({204, 304})
 WATCH_AFTER_S = 0.05
-LOG_ID = b"X-Majordomo-Log-Id"
 
 
 class CallerLeftError(Exception):
@@ -155,14 +158,16 @@ class Passage:
     async def _pass_on(self, response: aiohttp.ClientResponse) -> None:
         exchange, send = self._exchange, self._send
         answer_headers = response.headers
-        exchange.begin_answer(
-            response.status,
-            answer_headers.get("Content-Encoding"),
-            answer_headers.get("x-request-id") or answer_headers.get("request-id"),
-        )
+        exchange.begin_answer(response.status, answer_headers)
         is_bodyless = response.status in BODYLESS_STATUS
-        relayed = relay_response_headers(response.raw_headers, without_length=is_bodyless)
+        taker = self._taker(response)
+        relayed = relay_response_headers(
+            response.raw_headers, without_length=is_bodyless or taker is not None
+        )
         relayed.append((LOG_ID, exchange.id.encode("ascii")))
+        if exchange.routed_model is not None:
+            relayed.append((ROUTED_PROVIDER, exchange.provider.name.encode("ascii")))
+            relayed.append((ROUTED_MODEL, exchange.routed_model.encode("utf-8")))
         start = {"type": "http.response.start", "status": response.status, "headers": relayed}
         remaining = _content_length(answer_headers.get("Content-Length"))
         content = response.content
@@ -175,6 +180,8 @@ class Passage:
             # All of it is here already, so the headers need not leave before the body.
             last = await content.read()
             exchange.feed(last)
+            if taker is not None:
+                last = self._end_of(taker, last)
             await self._write_row("completed")
             await send(start)
         else:
@@ -187,9 +194,28 @@ class Passage:
                 if remaining == 0 or content.at_eof():
                     last = chunk
                     break
+                if taker is not None and not (chunk := taker.feed(chunk)):
+                    continue
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            if taker is not None:
+                last = self._end_of(taker, last)
             await self._write_row("completed")
         await send({"type": "http.response.body", "body": last, "more_body": False})
+
+    def _taker(self, response: aiohttp.ClientResponse) -> UsageTaker | None:
+        """Return what takes the usage out again that the proxy asked for."""
+        if not self._exchange.asks_for_usage or response.status != 200:
+            return None
+        if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+            self._exchange.oddities += (flags.USAGE_CHUNK_LEFT,)
+            return None
+        return UsageTaker()
+
+    def _end_of(self, taker: UsageTaker, chunk: bytes) -> bytes:
+        last = taker.feed(chunk) + taker.finish()
+        if taker.is_left:
+            self._exchange.oddities += (flags.USAGE_CHUNK_LEFT,)
+        return last
 
     async def _write_row(self, outcome: Outcome, message: str | None = None) -> None:
         """Make the row durable, or give up waiting for that after the time set."""
@@ -268,7 +294,8 @@ class Passage:
         self._is_abandoned = True
         shared.metrics.abandoned.inc()
         patience_s = settings.abandoned_read_s
-        if shared.abandoned >= settings.abandoned_requests:
+        reads_on = settings.abandoned_policy == "drain"
+        if not reads_on or shared.abandoned >= settings.abandoned_requests:
             patience_s = 0.0
         shared.abandoned += 1
         loop = asyncio.get_running_loop()
@@ -277,21 +304,6 @@ class Passage:
     def _give_up(self) -> None:
         if not self._recorded and self._task is not None:
             self._task.cancel()
-
-
-async def send_error(
-    send: Send, status: int, kind: str, message: str, *, log_id: str | None = None
-) -> None:
-    """Answer with an error of the proxy's own, as JSON."""
-    body = json.dumps({"error": {"type": kind, "message": message}}).encode("utf-8")
-    headers = [
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode("ascii")),
-    ]
-    if log_id is not None:
-        headers.append((LOG_ID, log_id.encode("ascii")))
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 def body_part(message: Message) -> tuple[bytes, bool]:

@@ -9,43 +9,44 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 import aiohttp
-from yarl import URL
 
+from majordomo_analytics.capture.asking import asking_for_usage
+from majordomo_analytics.capture.encodings import decoded_whole
 from majordomo_analytics.capture.flavours import flavour_of, model_in_path
-from majordomo_analytics.capture.requests import RequestReader
+from majordomo_analytics.capture.requests import RequestReader, with_model
 from majordomo_analytics.records.metadata import KeyNameQuota, read_metadata
 from majordomo_proxy.exchange import Exchange
-from majordomo_proxy.headers import HeaderError, credential_hash, sort_request_headers
-from majordomo_proxy.passage import CallerLeftError, Passage, Shared, body_part, send_error
-from majordomo_analytics.records.providers import PROVIDERS, infer_provider, upstream_path
+from majordomo_proxy.headers import (
+    HeaderError,
+    credential_hash,
+    query_without_api_keys,
+    sort_request_headers,
+)
+from majordomo_proxy.passage import CallerLeftError, Passage, Shared, body_part
+from majordomo_proxy.refusals import RefusedError, send_error
+from majordomo_proxy.targets import TO_BE_ROUTED, Targets
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
+    from yarl import URL
 
     from majordomo_analytics.apikeys import ApiKeyCache
+    from majordomo_analytics.records.providers import Provider
     from majordomo_analytics.spool.writer import SpoolWriter
     from majordomo_proxy.headers import RequestHeaders
     from majordomo_proxy.metrics import Metrics
-    from majordomo_analytics.records.providers import Provider
     from majordomo_proxy.settings import Settings
 
 BUFFERED_REQUEST_BYTES = 256 * 1024
 """A request body up to this size is read before the provider is called, a larger one
 streams through."""
 
+ASKABLE = frozenset({"chat", "completions"})
+"""Flavours whose streams state usage if `stream_options` ask for it."""
+
 AUTOMATIC_HEADERS = frozenset({"Accept", "Accept-Encoding", "Content-Type", "User-Agent"})
-
-
-class RefusedError(Exception):
-    """Raised when the proxy answers by itself: nothing was sent to a provider."""
-
-    def __init__(self, status: int, reason: str, message: str) -> None:
-        super().__init__(message)
-        self.status = status
-        self.reason = reason
 
 
 class Relay:
@@ -67,10 +68,7 @@ class Relay:
         self._metrics = metrics
         self._shared = Shared(settings, spool, metrics)
         self._quota = KeyNameQuota()
-        self._addresses = {
-            name: (settings.base_url(name), urlsplit(settings.base_url(name)).path)
-            for name in PROVIDERS
-        }
+        self._targets = Targets(settings)
         self.in_flight = 0
 
     async def start(self) -> None:
@@ -104,8 +102,11 @@ class Relay:
         self.in_flight += 1
         try:
             try:
-                headers, exchange, url = self._accept(scope)
+                headers, exchange = self._accept(scope)
                 body, more = await self._read_body(receive, headers, exchange)
+                if exchange.asks_for_usage or exchange.provider is TO_BE_ROUTED:
+                    body = self._edit(body, headers, exchange, more=more)
+                url = self._address(scope, headers, exchange)
             except RefusedError as refused:
                 self._metrics.count_refused(refused.reason)
                 await send_error(send, refused.status, refused.reason, str(refused))
@@ -117,7 +118,7 @@ class Relay:
         finally:
             self.in_flight -= 1
 
-    def _accept(self, scope: Scope) -> tuple[RequestHeaders, Exchange, URL]:
+    def _accept(self, scope: Scope) -> tuple[RequestHeaders, Exchange]:
         """Check the API key, find the provider, and begin the exchange."""
         try:
             headers = sort_request_headers(scope["headers"])
@@ -134,32 +135,72 @@ class Relay:
             )
         raw_path: bytes = scope.get("raw_path") or scope["path"].encode("utf-8")
         path = raw_path.decode("ascii", "replace")
-        provider = _provider_of(headers.provider, path)
-        base_url, base_path = self._addresses[provider.name]
-        query: bytes = scope["query_string"]
+        provider = self._targets.find(headers.provider, path)
         exchange = Exchange(
             api_key_id=api_key_id,
-            provider=provider.name,
+            provider=provider,
             flavour=flavour_of(provider.dialect, scope["method"], path),
             method=scope["method"],
             path=path,
             metadata=self._quota.admit(api_key_id, read_metadata(headers.majordomo)),
             alias=headers.alias.decode("utf-8", "replace") if headers.alias else None,
-            credential_hash=credential_hash(headers.credential, query),
+            credential_hash=credential_hash(headers.credential, scope["query_string"]),
             retry_attempt=headers.retry_attempt,
-            request=RequestReader(content_encoding=headers.content_encoding),
+            request=RequestReader(
+                content_encoding=headers.content_encoding, content_type=headers.content_type
+            ),
             model_in_path=model_in_path(path),
         )
-        target = base_url + upstream_path(provider, base_path, path)
-        if query:
-            target = f"{target}?{query.decode('latin-1')}"
-        return headers, exchange, URL(target, encoded=True)
+        if exchange.flavour in ASKABLE:
+            exchange.asks_for_usage = provider is TO_BE_ROUTED or self._targets.asks_for_usage(
+                provider, path, scope["query_string"]
+            )
+        return headers, exchange
+
+    def _edit(
+        self, body: bytes, headers: RequestHeaders, exchange: Exchange, *, more: bool
+    ) -> bytes:
+        """Return the body as the provider gets it: asked for usage, its model routed."""
+        asks, exchange.asks_for_usage = exchange.asks_for_usage, False
+        most = self._settings.edited_request_bytes
+        text = None if more else decoded_whole(body, headers.content_encoding, most)
+        if exchange.provider is TO_BE_ROUTED:
+            if more:
+                raise _too_large(most)
+            provider, route = self._targets.route(exchange.request.finish().model)
+            exchange.provider, exchange.routed_model = provider, route.model
+            if text is None or (text := with_model(text, route.model)) is None:
+                raise RefusedError(400, "no_route", "the request body is no JSON object")
+            asks &= self._targets.asks_for_usage(provider, exchange.path, b"")
+            self._take_credential(provider, headers, exchange)
+            body = headers.replace_body(text)
+        if asks and text is not None and (asking := asking_for_usage(text)) is not None:
+            exchange.asks_for_usage = True
+            body = headers.replace_body(asking)
+            # What is taken out again must be readable: no provider may compress it.
+            headers.set("Accept-Encoding", "identity")
+        return body
+
+    def _take_credential(
+        self, provider: Provider, headers: RequestHeaders, exchange: Exchange
+    ) -> None:
+        credential = self._targets.credential(provider)
+        if credential is not None:
+            headers.set(*credential)
+            exchange.credential_hash = credential_hash(credential[1].encode("utf-8"), b"")
+
+    def _address(self, scope: Scope, headers: RequestHeaders, exchange: Exchange) -> URL:
+        query = query_without_api_keys(scope["query_string"])
+        return self._targets.url(exchange.provider, exchange.path, query, headers)
 
     async def _read_body(
         self, receive: Receive, headers: RequestHeaders, exchange: Exchange
     ) -> tuple[bytes, bool]:
         """Return the body, or its beginning if it is large, and whether more comes."""
         limit = self._settings.max_request_bytes
+        held = BUFFERED_REQUEST_BYTES
+        if exchange.asks_for_usage or exchange.provider is TO_BE_ROUTED:
+            held = max(held, self._settings.edited_request_bytes)
         if (headers.content_length or 0) > limit:
             raise _too_large(limit)
         parts: list[bytes] = []
@@ -168,32 +209,8 @@ class Relay:
             if not exchange.take_request_bytes(chunk, limit):
                 raise _too_large(limit)
             parts.append(chunk)
-            if not more or exchange.request_bytes > BUFFERED_REQUEST_BYTES:
+            if not more or exchange.request_bytes > held:
                 return b"".join(parts) if len(parts) > 1 else chunk, more
-
-
-def _provider_of(named: bytes | None, path: str) -> Provider:
-    known = ", ".join(PROVIDERS)
-    if not path.startswith("/"):
-        raise RefusedError(400, "bad_path", "the request target must begin with '/'")
-    if named is not None:
-        name = named.decode("latin-1").strip().lower()
-        if name not in PROVIDERS:
-            raise RefusedError(
-                400,
-                "unknown_provider",
-                f"X-Majordomo-Provider names {name[:100]!r}, which is no provider; known: {known}",
-            )
-        return PROVIDERS[name]
-    inferred = infer_provider(path)
-    if inferred is None:
-        raise RefusedError(
-            400,
-            "unknown_provider",
-            f"the path {path[:200]!r} belongs to no provider; name one in X-Majordomo-Provider: "
-            f"{known}",
-        )
-    return PROVIDERS[inferred]
 
 
 def _too_large(limit: int) -> RefusedError:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from majordomo_analytics.errors import SettingsError, did_you_mean, nearest
-from majordomo_analytics.records.providers import PROVIDERS
+from majordomo_analytics.records.providers import PROVIDERS, Provider
+from majordomo_proxy.upstreams import Route, base_url_variable, read_upstreams
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -18,10 +19,17 @@ if TYPE_CHECKING:
 ENV_PREFIX = "MAJORDOMO_"
 MIB = 2**20
 DEFAULT_DATA = Path("majordomo-data")
+SETTINGS_VARIABLE = "MAJORDOMO_WORKER_SETTINGS"
+"""Hands a worker its settings, as JSON."""
+
+LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
+ABANDONED_POLICIES = ("drain", "cancel")
 
 
-def setting(default: Any, meaning: str, *, least: float | None = None) -> Any:
-    return field(default=default, metadata={"meaning": meaning, "least": least})
+def setting(
+    default: Any, meaning: str, *, least: float | None = None, choices: tuple[str, ...] = ()
+) -> Any:
+    return field(default=default, metadata={"meaning": meaning, "least": least, "choices": choices})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,38 +51,49 @@ class Settings:
     spool_memory_bytes: int = setting(
         64 * MIB, "rows that may wait in memory for a failing disk; more are lost", least=1
     )
+    abandoned_policy: str = setting(
+        "drain",
+        "an answer whose caller left: drain reads on for its usage, cancel cuts it",
+        choices=ABANDONED_POLICIES,
+    )
     abandoned_read_s: float = setting(
-        30.0, "how long an answer whose caller left is read on for its usage", least=0.0
+        30.0, "with drain, how long such an answer is read on", least=0.0
     )
     abandoned_requests: int = setting(
-        100, "how many such answers are read on at once; more are cut", least=0
+        100, "with drain, how many of them at once; more are cut", least=0
+    )
+    ask_for_usage: bool = setting(
+        True, "ask for the usage of streams that state it only on request, and take it out again"
+    )
+    edited_request_bytes: int = setting(
+        16 * MIB,
+        "largest request body that is held to ask for usage or to be routed",
+        least=1,
     )
     max_request_bytes: int = setting(256 * MIB, "largest request body; over it: 413", least=1)
     stop_timeout_s: float = setting(
         30.0, "how long open answers may go on after SIGTERM", least=0.0
     )
-    log_level: str = setting("warning", "debug, info, warning, error or critical")
-    base_urls: Mapping[str, str] = field(
-        default_factory=dict, metadata={"meaning": "addresses of providers, by name"}
+    log_level: str = setting(
+        "warning", "debug, info, warning, error or critical", choices=LOG_LEVELS
     )
+    providers: Mapping[str, Provider] = field(default_factory=lambda: PROVIDERS)
+    credential_variables: Mapping[str, str] = field(default_factory=dict)
+    routes: Mapping[str, Route] = field(default_factory=dict)
 
-    def base_url(self, provider: str) -> str:
-        """Return the address of a known provider: the configured one, else its own."""
-        return self.base_urls.get(provider, PROVIDERS[provider].base_url)
 
-
-LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
-SCALARS = {f.name: f for f in fields(Settings) if f.name != "base_urls"}
+SCALARS = {f.name: f for f in fields(Settings) if f.metadata}
 
 
 def environment_names() -> dict[str, str]:
     """Return every environment variable that is read, with its meaning."""
     names = {
-        ENV_PREFIX + name.upper(): f"{f.metadata['meaning']} (default {f.default})"
+        ENV_PREFIX + name.upper(): f"{f.metadata['meaning']} (default {_written(f.default)})"
         for name, f in SCALARS.items()
     }
     for name, provider in PROVIDERS.items():
-        names[_base_url_variable(name)] = f"address of {name} (default {provider.base_url})"
+        default = f"default {provider.base_url}" if provider.base_url else "needed to call it"
+        names[base_url_variable(name)] = f"address of {name} ({default})"
     return names
 
 
@@ -92,49 +111,62 @@ def load_settings(
         If a name is unknown or a value cannot be read, naming where it stood.
     """
     environment = os.environ if environment is None else environment
+    content = {} if config is None else _read_file(config)
+    tables, routes = content.pop("providers", {}), content.pop("routes", {})
     found: dict[str, Any] = {}
-    base_urls: dict[str, str] = {}
-    if config is not None:
-        _read_file(config, found, base_urls)
-    for name in SCALARS:
-        variable = ENV_PREFIX + name.upper()
-        if environment.get(variable):
-            found[name] = _value(name, environment[variable], f"environment variable {variable}")
-    for provider in PROVIDERS:
-        variable = _base_url_variable(provider)
-        if environment.get(variable):
-            where = f"environment variable {variable}"
-            base_urls[provider] = _base_url(environment[variable], where)
-    for name, value in options.items():
-        if value is not None:
-            found[name] = _value(name, value, f"option --{name.replace('_', '-')}")
-    return Settings(**found, base_urls=base_urls)
-
-
-def _read_file(config: Path, found: dict[str, Any], base_urls: dict[str, str]) -> None:
-    try:
-        content = tomllib.loads(config.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        message = f"the settings file {str(config)!r} cannot be read: {error}"
-        raise SettingsError(message) from error
-    for name, table in content.pop("providers", {}).items():
-        where = f"[providers.{name}] in {config}"
-        if name not in PROVIDERS:
-            message = (
-                f"{where}: unknown provider{did_you_mean(nearest(name, PROVIDERS), PROVIDERS)}"
-            )
-            raise SettingsError(message)
-        base_urls[name] = _base_url(table.get("base_url", PROVIDERS[name].base_url), where)
     for name, value in content.items():
         if name not in SCALARS:
             known = did_you_mean(nearest(name, SCALARS), SCALARS)
             message = f"{name!r} in {config} is no setting{known}"
             raise SettingsError(message)
         found[name] = _value(name, value, f"{name} in {config}")
+    for name in SCALARS:
+        variable = ENV_PREFIX + name.upper()
+        if environment.get(variable):
+            found[name] = _value(name, environment[variable], f"environment variable {variable}")
+    for name, value in options.items():
+        if value is not None:
+            found[name] = _value(name, value, f"option --{name.replace('_', '-')}")
+    upstreams = read_upstreams(tables, routes, environment, str(config))
+    return Settings(
+        **found,
+        providers=upstreams.providers,
+        credential_variables=upstreams.credential_variables,
+        routes=upstreams.routes,
+    )
+
+
+def settings_to_text(settings: Settings) -> str:
+    """Return `settings` as JSON, for a worker's environment."""
+    return json.dumps(asdict(settings), default=str)
+
+
+def settings_from_text(text: str) -> Settings:
+    """Return the settings that `settings_to_text` wrote down."""
+    values = json.loads(text)
+    return Settings(
+        **{
+            **values,
+            "data": Path(values["data"]),
+            "providers": {n: Provider(**row) for n, row in values["providers"].items()},
+            "routes": {model: Route(**row) for model, row in values["routes"].items()},
+        }
+    )
+
+
+def _read_file(config: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(config.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        message = f"the settings file {str(config)!r} cannot be read: {error}"
+        raise SettingsError(message) from error
 
 
 def _value(name: str, value: Any, where: str) -> Any:
     kind: type = Path if name == "data" else type(SCALARS[name].default)
+    rules = SCALARS[name].metadata
+    if kind is bool:
+        return _boolean(value, where)
     try:
         if isinstance(value, bool):  # an int to Python, but no number to us
             raise ValueError
@@ -142,39 +174,28 @@ def _value(name: str, value: Any, where: str) -> Any:
     except (TypeError, ValueError):
         message = f"{where} is {value!r}; it must be {_article(kind.__name__)}"
         raise SettingsError(message) from None
-    least = SCALARS[name].metadata["least"]
-    if least is not None and not converted >= least:
-        message = f"{where} is {value!r}; it must be at least {least:g}"
+    if rules["least"] is not None and not converted >= rules["least"]:
+        message = f"{where} is {value!r}; it must be at least {rules['least']:g}"
         raise SettingsError(message)
     if name == "port" and converted > 65535:
         message = f"{where} is {value!r}; a port is at most 65535"
         raise SettingsError(message)
-    if name == "log_level" and converted not in LOG_LEVELS:
-        message = f"{where} is {value!r}; known levels: {', '.join(LOG_LEVELS)}"
+    if rules["choices"] and converted not in rules["choices"]:
+        message = f"{where} is {value!r}; it must be one of {', '.join(rules['choices'])}"
         raise SettingsError(message)
     return converted
 
 
-def _base_url(value: Any, where: str) -> str:
-    parts = urlsplit(value) if isinstance(value, str) else None
-    if (
-        parts is None
-        or parts.scheme not in {"http", "https"}
-        or not parts.hostname
-        or parts.query
-        or parts.fragment
-        or parts.username is not None
-    ):
-        message = (
-            f"{where} is no base address: it must be http(s)://HOST[:PORT][/PATH] without "
-            "credentials, query or fragment"
-        )
+def _boolean(value: Any, where: str) -> bool:
+    written = str(value).lower()
+    if written not in {"true", "false"}:
+        message = f"{where} is {value!r}; it must be true or false"
         raise SettingsError(message)
-    return str(value).rstrip("/")
+    return written == "true"
 
 
-def _base_url_variable(provider: str) -> str:
-    return f"{ENV_PREFIX}{provider.upper().replace('-', '_')}_BASE_URL"
+def _written(default: Any) -> str:
+    return str(default).lower() if isinstance(default, bool) else str(default)
 
 
 def _article(kind: str) -> str:

@@ -17,7 +17,7 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from majordomo_analytics.datadir import DataDirectory
 from majordomo_analytics.errors import SettingsError
-from majordomo_proxy.worker import SETTINGS_VARIABLE, settings_to_text
+from majordomo_proxy.settings import SETTINGS_VARIABLE, settings_to_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -156,12 +156,22 @@ class Supervisor:
         grace_s = self._settings.stop_timeout_s + self._settings.spool_wait_s + 10
         _end_all(workers, grace_s)
         _end_all([drain], LAST_DRAIN_S)
+        if drain.process is None or drain.process.returncode == -signal.SIGTERM:
+            # It was between two lives, or was told before it could listen.
+            last = Child(drain.name, [*drain.command, "--once"], drain.inherits)
+            self._start(last)
+            _wait_for([last], LAST_DRAIN_S)
 
 
 def _end_all(children: list[Child], grace_s: float) -> None:
+    for child in children:
+        if child.process is not None:
+            child.process.terminate()
+    _wait_for(children, grace_s)
+
+
+def _wait_for(children: list[Child], grace_s: float) -> None:
     processes = [child.process for child in children if child.process is not None]
-    for process in processes:
-        process.terminate()
     deadline = time.monotonic() + grace_s
     for process in processes:
         try:

@@ -3,36 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import signal
 import socket
 import sys
-from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
 
 from majordomo_proxy.app import create_app
-from majordomo_proxy.settings import Settings
+from majordomo_proxy.settings import SETTINGS_VARIABLE, settings_from_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SETTINGS_VARIABLE = "MAJORDOMO_WORKER_SETTINGS"
-
-
-def settings_to_text(settings: Settings) -> str:
-    """Return `settings` as JSON, for a worker's environment."""
-    return json.dumps(asdict(settings), default=str)
-
-
-def settings_from_text(text: str) -> Settings:
-    """Return the settings that `settings_to_text` wrote down."""
-    values = json.loads(text)
-    return Settings(**{**values, "data": Path(values["data"])})
+    from majordomo_proxy.settings import Settings
 
 
 def serve(settings: Settings, listener: socket.socket, lifeline: int | None = None) -> None:

@@ -25,7 +25,7 @@ def counted(proxy: RunningProxy, reason: str) -> float:
     [
         ("/v1/chat/completions", {"X-Majordomo-Key": ""}, 401, "missing_api_key", "missing"),
         ("/v1/chat/completions", {"X-Majordomo-Key": "mdm_sk_no"}, 401, "invalid_api_key", "unk"),
-        ("/v1/nothing", {}, 400, "unknown_provider", "openai, anthropic, gemini"),
+        ("/v1/nothing", {}, 400, "unknown_provider", "known: openai, azure, anthropic"),
         (
             "/v1/chat/completions",
             {"X-Majordomo-Provider": "opnai"},
@@ -93,7 +93,8 @@ def test_refused_requests_leave_no_row(tmp_path: Path, upstream: Upstream) -> No
         assert proxy.post(headers={"X-Majordomo-Key": "mdm_sk_no"}).status_code == 401
         assert proxy.post("/v1/nothing").status_code == 400
         assert proxy.post(json=None, content=b"x" * 1_000_001).status_code == 413
-        assert proxy.post(json=None, content=iter([b"x" * 300_000] * 4)).status_code == 413
+        grown = {"json": None, "content": iter([b"x" * 300_000] * 4)}
+        assert proxy.post("/v1/responses", **grown).status_code == 413
         (row,) = proxy.rows()
 
     assert (row["outcome"], row["status_code"]) == ("interrupted", 413)

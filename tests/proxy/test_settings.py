@@ -7,8 +7,48 @@ from pathlib import Path
 import pytest
 
 from majordomo_analytics.errors import SettingsError
-from majordomo_proxy.settings import Settings, environment_names, load_settings
-from majordomo_proxy.worker import settings_from_text, settings_to_text
+from majordomo_analytics.records.providers import PROVIDERS
+from majordomo_proxy.settings import (
+    environment_names,
+    load_settings,
+    settings_from_text,
+    settings_to_text,
+)
+from majordomo_proxy.upstreams import Route
+
+OWN_PROVIDER = """
+ask_for_usage = false
+[providers.corp]
+base_url = "https://llm.corp/api/v1"
+flavour = "openai"
+ask_for_usage = false
+credential_env = "CORP_KEY"
+[providers.bedrock]
+region = "eu-west-1"
+[routes."fast"]
+provider = "corp"
+model = "gpt-4o-mini"
+"""
+
+
+def test_a_provider_of_ones_own_and_a_route_to_it(tmp_path: Path) -> None:
+    """Only its address and whose API it speaks are needed; the table stays as it is."""
+    config = tmp_path / "majordomo.toml"
+    config.write_text(OWN_PROVIDER)
+    environment = {"CORP_KEY": "k", "MAJORDOMO_CORP_BASE_URL": "http://127.0.0.1:1/v1"}
+    settings = load_settings(config=config, environment=environment)
+
+    corp = settings.providers["corp"]
+    assert (corp.base_url, corp.dialect, corp.asks_for_usage) == (
+        "http://127.0.0.1:1/v1",
+        "openai",
+        False,
+    )
+    assert settings.ask_for_usage is False
+    assert settings.providers["bedrock"].default_region == "eu-west-1"
+    assert settings.credential_variables == {"corp": "CORP_KEY"}
+    assert settings.routes == {"fast": Route("corp", "gpt-4o-mini")}
+    assert settings.providers.keys() - PROVIDERS.keys() == {"corp"}
 
 
 def test_options_beat_the_environment_which_beats_the_file(tmp_path: Path) -> None:
@@ -27,9 +67,9 @@ def test_options_beat_the_environment_which_beats_the_file(tmp_path: Path) -> No
     settings = load_settings(config=config, environment=environment, port=3, workers=None)
 
     assert (settings.port, settings.host, settings.read_timeout_s) == (3, "127.0.0.2", 7.0)
-    assert settings.base_url("openai") == "https://env:1/v1"
-    assert settings.base_url("gemini") == "http://file:2"
-    assert settings.base_url("anthropic") == "https://api.anthropic.com"
+    assert settings.providers["openai"].base_url == "https://env:1/v1"
+    assert settings.providers["gemini"].base_url == "http://file:2"
+    assert settings.providers["anthropic"].base_url == "https://api.anthropic.com"
 
 
 @pytest.mark.parametrize(
@@ -40,7 +80,7 @@ def test_options_beat_the_environment_which_beats_the_file(tmp_path: Path) -> No
         ("MAJORDOMO_WORKERS", "0", "it must be at least 1"),
         ("MAJORDOMO_SPOOL_WAIT_S", "-1", "it must be at least 0"),
         ("MAJORDOMO_SPOOL_WAIT_S", "nan", "it must be at least 0"),
-        ("MAJORDOMO_LOG_LEVEL", "loud", "known levels: debug"),
+        ("MAJORDOMO_LOG_LEVEL", "loud", "one of debug, info"),
         ("MAJORDOMO_OPENAI_BASE_URL", "api.openai.com", "no base address"),
         ("MAJORDOMO_OPENAI_BASE_URL", "http://user:pw@host", "without credentials"),
         ("MAJORDOMO_OPENAI_BASE_URL", "ftp://host", "http(s)://HOST"),
@@ -60,6 +100,21 @@ def test_a_bad_value_is_named_with_its_rule(variable: str, value: str, says: str
         ("port = true", "it must be a whole number"),
         ("port = 'x'", "it must be a whole number"),
         ("[providers.opnai]\nbase_url = 'http://x'", "did you mean 'openai'"),
+        ("[providers.corp]\nflavour = 'openai'", "base_url is missing"),
+        ("[providers.corp]\nbase_url = 'http://x'", "flavour is missing"),
+        ("[providers.corp]\nbase_url = 'http://x'\nflavour = 'grpc'", "known: openai, anthropic"),
+        ("[providers.corp]\nbase_url = 'corp'\nflavour = 'openai'", "no base address"),
+        ("[providers.majordomo]\nbase_url = 'http://x'\nflavour = 'openai'", "not 'majordomo'"),
+        ("[providers.'A B']\nbase_url = 'http://x'\nflavour = 'openai'", "is of a-z"),
+        ("[providers.openai]\nflavour = 'anthropic'", "that of openai is fixed"),
+        ("[providers.openai]\nbase_ulr = 'http://x'", "did you mean 'base_url'"),
+        ("[providers.openai]\nask_for_usage = 'no'", "true or false"),
+        ("[providers.openai]\ncredential_env = 'UNSET_KEY'", "UNSET_KEY is not set"),
+        ("providers = {openai = 1}", "it must be a table"),
+        ("[routes.fast]\nprovider = 'opnai'\nmodel = 'x'", "did you mean 'openai'"),
+        ("[routes.fast]\nprovider = 'openai'", "'model' is None; it must be text"),
+        ("ask_for_usage = 1", "it must be true or false"),
+        ("abandoned_policy = 'wait'", "one of drain, cancel"),
         ("port = ", "cannot be read"),
     ],
 )
@@ -76,8 +131,13 @@ def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
         load_settings(config=tmp_path / "none.toml", environment={})
 
 
-def test_settings_reach_a_worker_unchanged() -> None:
-    settings = Settings(data=Path("x"), port=1, base_urls={"openai": "http://h"})
+def test_settings_reach_a_worker_unchanged(tmp_path: Path) -> None:
+    config = tmp_path / "majordomo.toml"
+    config.write_text(OWN_PROVIDER)
+    environment = {"MAJORDOMO_OPENAI_BASE_URL": "http://h", "CORP_KEY": "k"}
+    settings = load_settings(config=config, environment=environment, data=Path("x"), port=1)
+    assert settings.providers["openai"].base_url == "http://h"
+    assert settings.routes["fast"].model == "gpt-4o-mini"
     assert settings_from_text(settings_to_text(settings)) == settings
 
 

@@ -32,7 +32,9 @@ FROM_METADATA = {"raw_metadata"}
 
 RECORD_FIELDS = {field.name: field for field in msgspec.structs.fields(RequestRecord)}
 USAGE_COLUMNS = {
-    RENAMED_FROM_USAGE.get(name, name) for name in Usage.__struct_fields__ if name != "flags"
+    RENAMED_FROM_USAGE.get(name, name)
+    for name in Usage.__struct_fields__
+    if name not in {"flags", "iterations"}
 }
 COST_COLUMNS = {RENAMED_FROM_COST.get(name, name) for name in Cost.__slots__}
 

@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,15 +119,21 @@ def lake_rows(data: Path) -> list[dict[str, Any]]:
 
 @contextmanager
 def running_proxy(
-    data: Path, *, key: str | None = None, prefix: tuple[str, ...] = (), **settings: str
+    data: Path,
+    *,
+    key: str | None = None,
+    prefix: tuple[str, ...] = (),
+    arguments: tuple[str, ...] = (),
+    environment: Mapping[str, str] = {},
+    **settings: str,
 ) -> Iterator[RunningProxy]:
     """Run `mdm proxy` on `data`; settings become `MAJORDOMO_*` variables."""
     key = key or ApiKeyStore(DataDirectory.create(data).api_keys).create("test").key
     port = free_port()
-    environment = {f"MAJORDOMO_{name.upper()}": value for name, value in settings.items()}
+    variables = {f"MAJORDOMO_{name.upper()}": value for name, value in settings.items()}
     process = subprocess.Popen(
-        [*prefix, *MDM, "proxy", "--data", str(data), "--port", str(port)],
-        env=clean_environment(**environment),
+        [*prefix, *MDM, "proxy", "--data", str(data), "--port", str(port), *arguments],
+        env=clean_environment(**variables, **environment),
         start_new_session=True,
     )
     running = RunningProxy(data, port, key, process, is_wrapped=bool(prefix))

@@ -1,0 +1,35 @@
+"""What the proxy answers by itself, as JSON, when it does not relay."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from starlette.types import Send
+
+LOG_ID = b"X-Majordomo-Log-Id"
+
+
+class RefusedError(Exception):
+    """Raised when the proxy answers by itself: nothing was sent to a provider."""
+
+    def __init__(self, status: int, reason: str, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+        self.reason = reason
+
+
+async def send_error(
+    send: Send, status: int, kind: str, message: str, *, log_id: str | None = None
+) -> None:
+    """Answer with an error of the proxy's own, as JSON."""
+    body = json.dumps({"error": {"type": kind, "message": message}}).encode("utf-8")
+    headers = [
+        (b"content-type", b"application/json"),
+        (b"content-length", str(len(body)).encode("ascii")),
+    ]
+    if log_id is not None:
+        headers.append((LOG_ID, log_id.encode("ascii")))
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": False})
