@@ -106,7 +106,7 @@ def _marked_for_caching(body: Json) -> tuple[int, Kept | None]:
 
 
 def _wanted(body: Json) -> tuple[str | None, Json | None]:
-    """Return the tool to call, if one of the caller's is offered, and the form of the JSON."""
+    """Return the tool to call, if the caller offers one, and the form of the JSON."""
     choice = body.get("tool_choice") or {}
     for tool in body.get("tools") or []:
         own = "input_schema" in tool and choice.get("name") in {None, tool["name"]}

@@ -25,7 +25,7 @@ from majordomo_analytics.cli.standins import (
     openai,
     responses,
 )
-from majordomo_analytics.cli.standins.answers import Answer, Dialect, Json, Question, answer
+from majordomo_analytics.cli.standins.answers import Dialect, Json, Question, answer
 from majordomo_analytics.cli.standins.forms import read_form
 from majordomo_analytics.cli.standins.hosts import HOSTS
 from majordomo_analytics.cli.standins.prices import Tokens
@@ -48,9 +48,7 @@ class StandIns:
         self._error_share = error_share
         self._calls: list[Call] = []
 
-    def answering(
-        self, read: Reader, dialect: Dialect
-    ) -> Callable[[Request], Awaitable[Response]]:
+    def answering(self, read: Reader, dialect: Dialect) -> Callable[[Request], Awaitable[Response]]:
         """Return an endpoint that reads questions and answers them in `dialect`."""
 
         async def endpoint(request: Request) -> Response:
@@ -123,7 +121,7 @@ def make_app(*, error_share: float = 0.0) -> Starlette:
 def _routes(here: StandIns) -> Iterator[Route]:
     post = partial(Route, methods=["POST"])
     roots = {"": "openai", "/v1": "openai", "/openai/v1": "groq", "/inference/v1": "fireworks"}
-    roots |= {f"/{name}{host.root}": name for name, host in HOSTS.items()}
+    roots |= {f"/{name}{host.root}": name for name, host in HOSTS.items() if name != "openai"}
     for root, provider in roots.items():
         for path, read, dialect in (
             ("/chat/completions", openai.read_chat, openai.CHAT),

@@ -156,7 +156,7 @@ def _stop_reason(question: Question) -> str:
 
 
 def _short(model: str) -> str:
-    """Return the model as the messages inside name it: without region, maker and version."""
+    """Return the model as messages name it: without region, maker and version."""
     return model.rpartition("anthropic.")[2].rpartition("-v")[0] or model
 
 

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 UsageInStream = Literal["on_request", "always", "x_groq"]
-"""`on_request`: in a chunk of its own to those who ask; `always`: in the last chunk that has
-a choice; `x_groq`: there too, in a place of its own, and on request besides."""
+"""`on_request`: in a chunk of its own, to those who ask; `always`: in the last chunk that
+has a choice; `x_groq`: there too, in a place of its own, and on request besides."""
 
 
 def with_details(tokens: Tokens) -> Json:

@@ -66,7 +66,7 @@ def example(schema: Json, root: Json | None = None, depth: int = 0) -> Any:
 
 
 def _resolved(schema: Json, root: Json, depth: int) -> Json:
-    """Follow references, take the first that fits of several, and join what all must fit."""
+    """Follow references, choose among several schemas, and join those that all count."""
     for _ in range(DEEPEST):
         if "$ref" in schema:
             found: Any = root
