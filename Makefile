@@ -14,7 +14,7 @@ IDENTITY := import sys; print(*sys.version_info[:3], sys.base_prefix)
 MINIMUM := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow-test browser-test wheel-test notebooks lint format docs check bench constraints clean FORCE
+.PHONY: help demo test slow-test browser-test wheel-test fuzz notebooks lint format docs check bench constraints clean FORCE
 
 help: ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,11 @@ browser-test: $(VENV)/.dev ## Look at the pages with headless Chromium
 
 wheel-test: $(VENV)/.dev ## Build the wheel and try every extra in an empty environment
 	$(PYTEST) -q tests/packaging $(ARGS)
+
+SECONDS ?= 1200
+fuzz: $(VENV)/.dev ## Fuzz the parsers with atheris, SECONDS=1200 in all
+	@$(PIP) atheris
+	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ARGS)
 
 notebooks: $(VENV)/.dev ## Execute the notebooks, writing nothing
 	@for notebook in notebooks/*.ipynb; do \

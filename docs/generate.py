@@ -18,10 +18,14 @@ from majordomo_analytics.cli.main import app
 from majordomo_analytics.records import metadata
 from majordomo_analytics.records.columns import columns_markdown
 from majordomo_analytics.records.flags import FLAGS
+from majordomo_analytics.records.providers import PROVIDERS, infer_provider
 from majordomo_proxy.settings import environment_names
+from majordomo_proxy.upstreams import base_url_variable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from majordomo_analytics.capture.flavours import Flavour
 
 DOCS = Path(__file__).resolve().parent
 PART = re.compile(r"(?<=<!-- made: )(?P<name>[\w-]+)( -->\n)(?P<text>.*?)(?=<!-- end -->)", re.S)
@@ -120,6 +124,84 @@ def public_names() -> str:
 KNOWN_VALUES = {"MEASURES": "Every measure that `query` knows, by name."}
 """Public names that are values and so have no docstring of their own."""
 
+API_NAMES = {
+    "openai": "OpenAI's API",
+    "anthropic": "Anthropic's API",
+    "gemini": "Gemini's API",
+    "cohere": "Cohere's API",
+    "bedrock": "Bedrock's API",
+}
+
+
+def providers() -> str:
+    rows = (
+        (
+            f"`{p.name}`",
+            f"`{p.base_url}`" if p.base_url else f"your own, `{base_url_variable(p.name)}`",
+            API_NAMES[p.dialect],
+            f"`{p.api_root}`" if p.dialect == "openai" else "",
+            f"`{p.credential}`",
+            "yes" if p.asks_for_usage else "",
+        )
+        for p in PROVIDERS.values()
+    )
+    titles = ("name", "address", "speaks", "bare paths", "credential", "asked for usage")
+    return table(titles, rows)
+
+
+def inferred_providers() -> str:
+    """Return example paths with the provider that each is inferred to be for."""
+    paths = (
+        "/v1/chat/completions",
+        "/v1/completions",
+        "/v1/embeddings",
+        "/v1/responses",
+        "/v1/images/generations",
+        "/v1/audio/transcriptions",
+        "/v1/messages",
+        "/v1beta/models/MODEL:generateContent",
+        "/v1/models/MODEL:streamGenerateContent",
+        "/v2/chat",
+        "/v2/embed",
+        "/v2/rerank",
+        "/model/ID/converse",
+        "/model/ID/invoke-with-response-stream",
+    )
+    found: dict[str, list[str]] = {}
+    for path in paths:
+        found.setdefault(str(infer_provider(path)), []).append(f"`{path}`")
+    return table(("path", "provider"), ((", ".join(p), f"`{name}`") for name, p in found.items()))
+
+
+FLAVOURS: dict[Flavour, str] = {
+    "chat": "chat completions of OpenAI and hosts like it, streamed or not",
+    "completions": "legacy completions",
+    "responses": "responses, also incomplete and failed ones, and `/compact`",
+    "background_response": "a background response that is read when it has finished",
+    "embeddings": "embeddings",
+    "images": "generated and edited images",
+    "transcriptions": "transcribed and translated audio, by tokens or by its length",
+    "speech": "speech from text, by the characters of the request",
+    "assistants": "runs of assistants",
+    "messages": "Anthropic messages, also on Vertex; iterations billed by their own models",
+    "count_tokens": "free calls that count tokens; they have no usage",
+    "generate_content": "Gemini and Vertex, as one object, an array or events",
+    "embed_content": "embeddings of Gemini",
+    "interactions": "Gemini interactions",
+    "cohere_chat": "Cohere chat, v1 and v2, by billed units",
+    "embed": "Cohere embeddings, by billed units",
+    "rerank": "rerankings, by search units or tokens",
+    "converse": "Bedrock Converse, also as AWS event stream",
+    "invoke": "Bedrock InvokeModel, in the model's own shape or by headers",
+    "invoke_agent": "Bedrock agents, the sum of their model calls",
+    "ollama": "Ollama's own API",
+}
+
+
+def flavours() -> str:
+    return table(("`api_flavour`", "what it is"), ((f"`{n}`", t) for n, t in FLAVOURS.items()))
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "columns": columns_markdown,
     "flags": flags_table,
@@ -127,6 +209,9 @@ PARTS: dict[str, Callable[[], str]] = {
     "metadata-bounds": metadata_bounds,
     "promoted-from-the-start": promoted_from_the_start,
     "settings": settings,
+    "providers": providers,
+    "inferred-providers": inferred_providers,
+    "flavours": flavours,
     "commands": commands,
     "public-names": public_names,
 }

@@ -18,13 +18,14 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 
 import majordomo_analytics
+from majordomo_analytics.capture.flavours import Flavour
 from majordomo_analytics.records.metadata import canonical_name
-from majordomo_proxy.settings import environment_names
+from majordomo_proxy.settings import environment_names, load_settings
 from tests.test_architecture import RANK
 
 if TYPE_CHECKING:
@@ -235,6 +236,23 @@ def run_command(line: str, folder: Path) -> None:
         check=False,
     )
     assert done.returncode == 0, f"$ {line}\n{done.stdout}{done.stderr}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_settings_on_a_page_can_be_read(page: Path, tmp_path: Path) -> None:
+    """A `toml` block is a settings file or, with `[[price]]` in it, a price book."""
+    for block in blocks_of(page):
+        if block.language == "toml" and not block.skipped:
+            file = tmp_path / "shown.toml"
+            file.write_text(block.code, "utf-8")
+            if "[[price]]" in block.code:
+                load_price_book(file)
+            else:
+                load_settings(config=file, environment={})
+
+
+def test_every_flavour_is_explained() -> None:
+    assert GENERATE.FLAVOURS.keys() == set(get_args(Flavour))
 
 
 @pytest.mark.parametrize("page", PAGES_WITH_EXAMPLES, ids=lambda page: page.name)

@@ -29,12 +29,10 @@ _NESTED = _FLAT + rb"(?:[{\[]" + _FLAT + rb"[}\]]" + _FLAT + rb")*+"
 _SPACE = re.compile(rb"[ \t\r\n]*+")
 _SCALAR = re.compile(rb"[^ \t\r\n,:\"{}\[\]]++")
 _REST_OF_STRING = re.compile(rb"[^\"\\]*+(?:\\.[^\"\\]*+)*+", re.DOTALL)
-_OPENING_BRACKETS = re.compile(rb"[{\[]++")
-_CLOSING_BRACKETS = re.compile(rb"[}\]]++")
+OPENING_BRACKETS = re.compile(rb"[{\[]++")
+CLOSING_BRACKETS = re.compile(rb"[}\]]++")
 # Small containers go by in one match, so that log probabilities, say, cost little.
-_TO_BRACKET = re.compile(
-    _NESTED + rb"(?:[{\[]" + _NESTED + rb"[}\]]" + _NESTED + rb")*+", re.DOTALL
-)
+TO_BRACKET = re.compile(_NESTED + rb"(?:[{\[]" + _NESTED + rb"[}\]]" + _NESTED + rb")*+", re.DOTALL)
 
 
 class Scanner:
@@ -99,18 +97,18 @@ class Scanner:
         return position
 
     def _read_inside(self, data: bytes, start: int) -> int:
-        position = _end_of(_TO_BRACKET, data, start)
+        position = _end_of(TO_BRACKET, data, start)
         if position < len(data):
             byte = data[position]
             if byte == _QUOTE:  # a string that ends in a later chunk
                 self._in_string = True
                 position += 1
             elif byte in _OPENING:
-                opened = _end_of(_OPENING_BRACKETS, data, position) - position
+                opened = _end_of(OPENING_BRACKETS, data, position) - position
                 self._depth += opened
                 position += opened
             else:
-                closed = _end_of(_CLOSING_BRACKETS, data, position) - position
+                closed = _end_of(CLOSING_BRACKETS, data, position) - position
                 closed = min(closed, self._depth)
                 self._depth -= closed
                 position += closed

@@ -33,7 +33,7 @@ class Provider:
         Whose API it speaks.
     api_root
         What stands before the paths of OpenAI's API there (``/chat/completions``), which
-        SDKs leave out when their base address is the proxy's root.
+        SDKs leave out when their base address is the proxy's root; empty if nothing does.
     messages_root
         The same for Anthropic's (``/messages``).
     credential
@@ -93,7 +93,7 @@ PROVIDERS: dict[str, Provider] = {
             default_region="global",
             adds_reasoning=True,
         ),
-        Provider("deepseek", "https://api.deepseek.com"),
+        Provider("deepseek", "https://api.deepseek.com", api_root=""),
         Provider("mistral", "https://api.mistral.ai"),
         Provider(
             "cohere", "https://api.cohere.com", dialect="cohere", api_root="/compatibility/v1"

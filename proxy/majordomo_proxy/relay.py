@@ -15,7 +15,8 @@ import aiohttp
 from majordomo_analytics.capture.asking import asking_for_usage
 from majordomo_analytics.capture.encodings import decoded_whole
 from majordomo_analytics.capture.flavours import flavour_of, model_in_path
-from majordomo_analytics.capture.requests import RequestReader, with_model
+from majordomo_analytics.capture.requests import RequestReader
+from majordomo_analytics.capture.routing import with_model
 from majordomo_analytics.records.metadata import KeyNameQuota, read_metadata
 from majordomo_proxy.exchange import Exchange
 from majordomo_proxy.headers import (

@@ -37,7 +37,7 @@ def read(
 
 def known(captured: Captured) -> dict[str, object]:
     """Return the counts of `captured` that are known, without how they were reached."""
-    beside = {"status", "source", "raw", "flags"}
+    beside = {"status", "source", "raw", "flags", "iterations"}
     usage = captured.usage
     return {
         name: getattr(usage, name)

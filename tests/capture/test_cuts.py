@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
-import zlib
 from collections.abc import Callable
 from itertools import pairwise
 
@@ -13,13 +11,21 @@ from hypothesis import strategies as st
 
 from majordomo_analytics.capture import streams
 from tests.capture.bodies import CASES, Case, known, read
+from tests.capture.compressed import ENCODINGS
 
-ENCODINGS: dict[str, Callable[[bytes], bytes]] = {
-    "plain": lambda body: body,
-    "gzip": gzip.compress,
-    "deflate": zlib.compress,
-    "two gzip members": lambda body: gzip.compress(body[:99]) + gzip.compress(body[99:]),
+
+def in_two(compress: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
+    """Return what compresses a body as two members."""
+    return lambda body: compress(body[:99]) + compress(body[99:])
+
+
+SENT: dict[str, tuple[str | None, Callable[[bytes], bytes]]] = {
+    "plain": (None, lambda body: body),
+    **{name: (encoding.header, encoding.compress) for name, encoding in ENCODINGS.items()},
+    "two gzip members": (None, in_two(ENCODINGS["gzip"].compress)),
+    "two zstd frames": (None, in_two(ENCODINGS["zstd"].compress)),
 }
+"""Ways to send a body: the header, and what makes the bytes on the wire."""
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
 
@@ -38,23 +44,23 @@ def test_counts_are_those_in_the_body(case: Case) -> None:
 
 
 @each_case
-@pytest.mark.parametrize("encoding", ENCODINGS)
-def test_one_cut_anywhere_changes_nothing(case: Case, encoding: str) -> None:
+@pytest.mark.parametrize("way", SENT)
+def test_one_cut_anywhere_changes_nothing(case: Case, way: str) -> None:
     """Two chunks say the same as one, wherever the cut is, compressed or not."""
     whole = read(case.flavour, case.body)
-    body = ENCODINGS[encoding](case.body)
-    header = encoding if encoding == "deflate" else None
+    header, compress = SENT[way]
+    body = compress(case.body)
     for cut in range(len(body) + 1):
         parts = read(case.flavour, body[:cut], body[cut:], content_encoding=header)
         assert parts == whole, f"cut at {cut}"
 
 
 @each_case
-@pytest.mark.parametrize("encoding", ENCODINGS)
-def test_single_bytes_say_the_same(case: Case, encoding: str) -> None:
+@pytest.mark.parametrize("way", SENT)
+def test_single_bytes_say_the_same(case: Case, way: str) -> None:
     """An answer that comes byte by byte says what it says in one piece."""
-    body = ENCODINGS[encoding](case.body)
-    header = encoding if encoding == "deflate" else None
+    header, compress = SENT[way]
+    body = compress(case.body)
     single = [bytes((byte,)) for byte in body]
     assert read(case.flavour, *single, content_encoding=header) == read(case.flavour, case.body)
 

@@ -159,7 +159,7 @@ def test_unknown_flavour_reads_nothing() -> None:
     flavour=st.sampled_from(FLAVOURS),
     body=st.binary(max_size=400)
     | st.text(alphabet='{}[]":,\\ data1\n', max_size=400).map(str.encode),
-    content_encoding=st.sampled_from([None, "gzip", "deflate", "br"]),
+    content_encoding=st.sampled_from([None, "gzip", "deflate", "br", "zstd"]),
     is_gzip=st.booleans(),
 )
 def test_any_bytes_are_survived(

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
+from itertools import pairwise
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from majordomo_analytics.capture import streams
+from majordomo_analytics.capture.scanner import Scanner
 from majordomo_analytics.capture.streams import Documents, Events, Form
 from majordomo_analytics.records import flags
 from tests.capture.bodies import CHAT_CHUNK, CHAT_COUNTS, CHAT_USAGE, known, read, sse
@@ -60,11 +65,52 @@ def test_grammar_of_events(text: bytes, expected: list[bytes]) -> None:
     assert events(*(text[at : at + 1] for at in range(len(text)))) == expected
 
 
+def by_the_standard(text: bytes) -> list[bytes]:
+    """Return the data of the events in `text` as HTML's section on event streams has it.
+
+    All at once, from the end of the stream; an event without data is none.
+    """
+    found = []
+    data: list[bytes] = []
+    for line in [*re.split(rb"\r\n|\r|\n", text), b""]:
+        name, _, value = line.partition(b":")
+        if not line:
+            found.append(b"\n".join(data))
+            data.clear()
+        elif name == b"data":
+            data.append(value.removeprefix(b" "))
+    return [one for one in found if one]
+
+
+PARTS = st.sampled_from(
+    [
+        *(b"data", b":", b" ", b"\n", b"\r", b"\r\n", b"x", b"\xef\xbb\xbf", "\u2028é".encode()),
+        *(b"data: 1", b"data:\n", b"event: e\r\n", b": c\r", b"id", b'data: {"a": 1}\n\n'),
+    ]
+)
+
+
+@given(text=st.lists(PARTS, max_size=25).map(b"".join), data=st.data())
+def test_events_are_those_of_the_standard(text: bytes, data: st.DataObject) -> None:
+    """Whatever lines come, and however they are cut, the events are the same."""
+    cuts = data.draw(st.lists(st.integers(0, len(text)), max_size=6).map(sorted))
+    chunks = [text[start:end] for start, end in pairwise([0, *cuts, len(text)])]
+    assert events(*chunks) == by_the_standard(text)
+
+
 @pytest.mark.parametrize("start", [b"\xef\xbb\xbf", b"\n\n", b" \r\n\xef\xbb\xbf\n", b": hi\n\n"])
-@pytest.mark.parametrize("body", [sse(USAGE_CHUNK), b'{"usage": {"prompt_tokens": 1200}}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        sse(USAGE_CHUNK),
+        b'{"usage": {"prompt_tokens": 1200}}',
+        b'[{"usage": {"prompt_tokens": 1200}}]',
+        b'{"usage": {"prompt_tokens": 1}}\r\n\r\n{"usage": {"prompt_tokens": 1200}}\r\n',
+    ],
+)
 def test_what_comes_before_the_body_is_skipped(start: bytes, body: bytes) -> None:
     """A byte order mark, blank lines or comments before the body change nothing."""
-    if start.startswith(b":") and body.startswith(b"{"):
+    if start.startswith(b":") and not body.startswith(b"data"):
         return
     text = start + body
     for cut in range(len(text) + 1):
@@ -72,9 +118,10 @@ def test_what_comes_before_the_body_is_skipped(start: bytes, body: bytes) -> Non
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_data_line_of_megabytes_is_read(end: str) -> None:
-    """A line far longer than what is held is read to its last byte."""
-    large = USAGE_CHUNK | {"choices": [{"delta": {"content": "x" * 8_000_000}}]}
+@pytest.mark.parametrize("length", [65_000, 100_000, 8_000_000])
+def test_long_data_line_is_read(end: str, length: int) -> None:
+    """A line of 100 KB or 8 MB, far longer than what is held, is read to its last byte."""
+    large = USAGE_CHUNK | {"choices": [{"delta": {"content": "x" * length}}]}
     body = sse(CHAT_CHUNK, large, CHAT_CHUNK, "[DONE]", end=end)
     for size in (1000, 65_536, len(body)):
         chunks = [body[at : at + size] for at in range(0, len(body), size)]
@@ -90,6 +137,30 @@ def test_event_of_many_lines_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     for held in (8, 30, 10_000):
         monkeypatch.setattr(streams, "MAX_HELD_BYTES", held)
         assert known(read("chat", body)) == {"input_tokens": 7, "output_tokens": 8}
+
+
+@pytest.mark.parametrize("start", [b"", b"data: "])
+@pytest.mark.parametrize("size", [100, 1000, 50_000])
+def test_work_grows_as_the_body_does(
+    start: bytes, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each byte of a long line or document is looked at once, however small the chunks."""
+    looked_at = 0
+    feed = Scanner.feed
+
+    def counted(scanner: Scanner, data: bytes) -> None:
+        nonlocal looked_at
+        looked_at += len(data)
+        feed(scanner, data)
+
+    monkeypatch.setattr(Scanner, "feed", counted)
+    for length in (200_000, 800_000):
+        looked_at = 0
+        large = USAGE_CHUNK | {"choices": [{"delta": {"content": "x" * length}}]}
+        body = start + json.dumps(large).encode()
+        captured = read("chat", *(body[at : at + size] for at in range(0, len(body), size)))
+        assert known(captured) == CHAT_COUNTS
+        assert 0 <= looked_at - len(body) + len(start) <= 1
 
 
 def test_long_lines_that_are_no_data_are_dropped() -> None:

@@ -202,7 +202,10 @@ def test_no_package_is_named_proxy(bare: Environment) -> None:
 
 def test_without_an_extra_nothing_of_the_extras_is_installed(bare: Environment) -> None:
     """Else the tests below would prove nothing."""
-    names = ("aiohttp", "starlette", "uvicorn", "psycopg", "pandas", "pyspark", "jupyterlab")
+    names = (
+        *("aiohttp", "brotli", "python_multipart", "starlette", "uvicorn"),
+        *("psycopg", "pandas", "pyspark", "jupyterlab"),
+    )
     code = """
 import importlib.util, sys
 print([name for name in sys.argv[1:] if importlib.util.find_spec(name)])

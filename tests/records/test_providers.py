@@ -28,7 +28,7 @@ AT: dict[str, tuple[str, str]] = {
         "https://{region}-aiplatform.googleapis.com"
         "/v1/projects/p/locations/x/publishers/google/models/g:generateContent",
     ),
-    "deepseek": ("/v1/chat/completions", "https://api.deepseek.com/v1/chat/completions"),
+    "deepseek": ("/v1/chat/completions", "https://api.deepseek.com/chat/completions"),
     "mistral": ("/v1/chat/completions", "https://api.mistral.ai/v1/chat/completions"),
     "cohere": ("/v2/chat", "https://api.cohere.com/v2/chat"),
     "groq": ("/v1/chat/completions", "https://api.groq.com/openai/v1/chat/completions"),

@@ -1,0 +1,25 @@
+"""Names another model in a request body, for a request that is routed."""
+
+from __future__ import annotations
+
+import msgspec
+
+from majordomo_analytics.capture.places import members_in
+from majordomo_analytics.capture.values import members
+
+
+def with_model(body: bytes, model: str) -> bytes | None:
+    """Return a JSON request body with another model, as it was otherwise.
+
+    None if it is no object, or names no model.
+
+    >>> with_model(b'{"model": "fast", "n": 1.0}', "gpt-4o-mini")
+    b'{"model": "gpt-4o-mini", "n": 1.0}'
+    """
+    if "model" not in members(body):
+        return None
+    native = msgspec.json.encode(model)
+    for member in reversed(members_in(body)):
+        if member.name == b"model":
+            body = body[: member.value_start] + native + body[member.end :]
+    return body
