@@ -6,12 +6,12 @@ object, and reads that object. Nothing is ever summed over the documents of a st
 
 from __future__ import annotations
 
-import re
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
+from majordomo_analytics.capture.credentials import without_credentials
 from majordomo_analytics.capture.values import ABSENT, Counts, is_present, members, text_or_none
 from majordomo_analytics.records import flags
 from majordomo_analytics.records.metadata import clean_text
@@ -26,16 +26,24 @@ MAX_ERROR_CHARACTERS = 500
 MAX_USAGE_BYTES = 64 * 1024
 """Most that is kept of a usage object; one that is larger is not read."""
 
-_CREDENTIAL = re.compile(r"\b(?:(?:mdm_)?sk|gsk|xai|pk)[-_][\w*.-]{6,}|\bAIza[\w*-]{6,}")
+BILLED = ("input_tokens", "output_tokens", "input_audio_ms", "input_characters", "rerank_searches")
+"""What an answer can be billed by; one that states none of it has told nothing."""
 
 
 class Accumulator(ABC):
     """Merges the documents of one response.
 
+    Parameters
+    ----------
+    adds_reasoning
+        Whether this provider's chat completions leave reasoning out of the completion.
+
     Attributes
     ----------
     kept
         The members wanted of each document.
+    may_be_no_json
+        Whether an answer can be something else than JSON, with nothing to read in it.
     model, response_id
         As the answer says.
     error_message
@@ -49,6 +57,7 @@ class Accumulator(ABC):
     """
 
     kept: ClassVar[Kept]
+    may_be_no_json: ClassVar[bool] = False
 
     model: str | None = None
     response_id: str | None = None
@@ -58,7 +67,8 @@ class Accumulator(ABC):
     _usage_json: bytes | None = None
     _merged_json = b""
 
-    def __init__(self) -> None:
+    def __init__(self, *, adds_reasoning: bool = False) -> None:
+        self.adds_reasoning = adds_reasoning
         self.flags: list[str] = []
         self._usage_flags: list[str] = []
 
@@ -100,7 +110,7 @@ class Accumulator(ABC):
         source: UsageSource | None = "stream_final" if is_final else "stream_partial"
         if not is_streamed:
             source = "body"
-        if usage.input_tokens is None and usage.output_tokens is None:
+        if all(getattr(usage, name) is None for name in BILLED):
             status, source = "missing", None
         return msgspec.structs.replace(
             usage,
@@ -139,14 +149,12 @@ class Accumulator(ABC):
         """Take the message of an error: an object that has one, or the text itself."""
         if self.error_message is not None or not is_present(value):
             return
-        error_json = bytes(value)
-        message = members(value).get("message", value)
-        text = text_or_none(message)
-        if text is None and error_json.startswith(b"{"):
-            text = error_json.decode("utf-8", "replace")
+        inside = members(value)
+        text = text_or_none(inside.get("message", value))
+        if text is None and inside:
+            text = bytes(value).decode("utf-8", "replace")
         if text:
-            text = _CREDENTIAL.sub("[credential]", self._clean(text))
-            self.error_message = text[:MAX_ERROR_CHARACTERS]
+            self.error_message = without_credentials(self._clean(text))[:MAX_ERROR_CHARACTERS]
 
     def text(self, value: msgspec.Raw) -> str | None:
         """Return a member that is text, without characters that no database takes."""

@@ -1,7 +1,9 @@
 """Anthropic messages: the input excludes what was cached, the output includes thinking.
 
 A stream states usage twice, in `message_start` and, cumulatively, in `message_delta`. What
-the delta does not repeat (time to live of the cache, tier, region) stays as it was.
+the delta does not repeat (time to live of the cache, tier, region) stays as it was. Where
+a message was made by several calls (compaction, an adviser, another model after a refusal)
+each call is billed by its own model, and the message's own counts leave some of them out.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 import msgspec
 
 from majordomo_analytics.capture.accumulator import Accumulator
+from majordomo_analytics.capture.openai_usage import stated_cost
 from majordomo_analytics.capture.values import (
     ABSENT,
     Counts,
@@ -19,7 +22,7 @@ from majordomo_analytics.capture.values import (
     members,
 )
 from majordomo_analytics.records import flags
-from majordomo_analytics.records.usage import Usage, add_counts
+from majordomo_analytics.records.usage import Iteration, Usage, add_counts
 
 if TYPE_CHECKING:
     from majordomo_analytics.capture.scanner import Kept
@@ -74,26 +77,67 @@ class Messages(Accumulator):
         return bool(usage) and self.merge_usage(usage)
 
     def read(self, counts: Counts, *, is_final: bool) -> Usage:
-        """Return the counts of the merged usage object."""
-        creation = counts.count("cache_creation_input_tokens")
-        by_age = counts.inside("cache_creation")
-        for_5m = by_age.count("ephemeral_5m_input_tokens")
-        for_1h = by_age.count("ephemeral_1h_input_tokens")
-        if None not in (for_5m, for_1h, creation) and add_counts(for_5m, for_1h) != creation:
-            counts.flags.append(flags.USAGE_TOTAL_MISMATCH)
+        """Return the counts of the merged usage object, or the sums over its calls."""
+        entries = counts.each("iterations")
+        if not all(entry.has("output_tokens") for entry in entries):
+            counts.flags.append(flags.USAGE_BAD_NUMBER)
+            entries = []
+        calls = tuple(_call(entry) for entry in entries)
+        whole = _sum(calls) if calls else _call(counts)
         return Usage(
-            input_tokens=counts.total(
-                "input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"
-            ),
-            cached_tokens=counts.count("cache_read_input_tokens"),
-            cache_creation_tokens=creation,
-            cache_creation_5m_tokens=for_5m,
-            cache_creation_1h_tokens=for_1h,
+            input_tokens=whole.input_tokens,
+            cached_tokens=whole.cached_tokens,
+            cache_creation_tokens=whole.cache_creation_tokens,
+            cache_creation_5m_tokens=whole.cache_creation_5m_tokens,
+            cache_creation_1h_tokens=whole.cache_creation_1h_tokens,
             # The count in message_start is a seed, not what was written so far.
-            output_tokens=counts.count("output_tokens") if is_final else None,
+            output_tokens=whole.output_tokens if is_final else None,
             reasoning_tokens=counts.inside("output_tokens_details").count("thinking_tokens"),
             web_searches=counts.inside("server_tool_use").count("web_search_requests"),
+            stated_cost=stated_cost(counts),
             service_tier=counts.text("service_tier"),
             speed=counts.text("speed"),
             inference_geo=counts.text("inference_geo"),
+            iterations=calls if is_final else (),
         )
+
+
+def _call(counts: Counts) -> Iteration:
+    """Return what one call used; the message itself has the same members."""
+    creation = counts.count("cache_creation_input_tokens")
+    by_age = counts.inside("cache_creation")
+    for_5m = by_age.count("ephemeral_5m_input_tokens")
+    for_1h = by_age.count("ephemeral_1h_input_tokens")
+    if None not in (for_5m, for_1h, creation) and add_counts(for_5m, for_1h) != creation:
+        counts.flags.append(flags.USAGE_TOTAL_MISMATCH)
+    return Iteration(
+        model=counts.text("model"),
+        input_tokens=counts.total(
+            "input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens"
+        ),
+        cached_tokens=counts.count("cache_read_input_tokens"),
+        cache_creation_tokens=creation,
+        cache_creation_5m_tokens=for_5m,
+        cache_creation_1h_tokens=for_1h,
+        output_tokens=counts.count("output_tokens"),
+    )
+
+
+def _sum(calls: tuple[Iteration, ...]) -> Iteration:
+    """Return the counts of several calls together."""
+    creation = [call.cache_creation_tokens for call in calls]
+    # The age of nothing is known: a call that wrote nothing to the cache need not state it.
+    writers = [call for call in calls if call.cache_creation_tokens != 0] or calls
+    return Iteration(
+        input_tokens=_added([call.input_tokens for call in calls]),
+        cached_tokens=add_counts(*(call.cached_tokens for call in calls)),
+        cache_creation_tokens=add_counts(*creation),
+        cache_creation_5m_tokens=_added([call.cache_creation_5m_tokens for call in writers]),
+        cache_creation_1h_tokens=_added([call.cache_creation_1h_tokens for call in writers]),
+        output_tokens=_added([call.output_tokens for call in calls]),
+    )
+
+
+def _added(values: list[int | None]) -> int | None:
+    """Return the sum, unless one of the values is not known."""
+    return None if None in values else add_counts(*values)

@@ -154,6 +154,8 @@ _CERTAIN = (
 )
 """Those whose first bytes are no text and say enough, whatever the header says."""
 
+_FIRST_OF_CERTAIN = b"\x1f\x28\x78" + bytes(range(0x50, 0x60))
+
 _NAMED = {
     # "deflate" means zlib, but some servers send the raw kind.
     "deflate": (
@@ -178,9 +180,10 @@ def codec_of(head: bytes, encoding: str) -> Codec | None:
     encoding
         What the header calls it.
     """
-    for codec in _CERTAIN:
-        if codec.begins(head):
-            return codec
+    if head[:1] in _FIRST_OF_CERTAIN:
+        for codec in _CERTAIN:
+            if codec.begins(head):
+                return codec
     named = _NAMED.get(encoding)
     if named is None or is_text(head):
         return None

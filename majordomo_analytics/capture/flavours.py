@@ -91,9 +91,9 @@ def flavour_of(dialect: Dialect, method: str, path: str) -> Flavour | None:
     if method not in {"POST", "GET"}:
         return None
     plain = _plain(path)
-    tables = (_FINISHED_WHEN_READ,)
+    tables = [_FINISHED_WHEN_READ]
     if method == "POST":
-        tables = (_BY_DIALECT.get(dialect, ()), _CREATED_BY_POST)
+        tables = [_BY_DIALECT.get(dialect, ()), _CREATED_BY_POST]
     for table in tables:
         for pattern, flavour in table:
             if pattern.search(plain):

@@ -2,10 +2,12 @@
 
 Every chunk of a stream states usage anew and cumulatively; the last value of each name
 counts. Counts that are zero are left out by the provider, and so are some that are not.
+Embeddings count their prompt alone.
 """
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
@@ -37,6 +39,11 @@ MODALITIES: dict[object, str] = {
 }
 """A modality (a name or a number) to our word; text has no column."""
 
+MAX_QUERIES = 1000
+"""Most searches of one answer that are told apart."""
+
+_BILLED_BY_PROMPT = re.compile(r"(?:.*/)?gemini-[12]\b")
+
 
 class _Chunk(msgspec.Struct, rename="camel"):
     """A body of generateContent, or one chunk of its stream."""
@@ -51,8 +58,10 @@ class _Chunk(msgspec.Struct, rename="camel"):
 
 class _Candidate(msgspec.Struct, rename="camel"):
     finish_reason: msgspec.Raw = ABSENT
+    grounding_metadata: msgspec.Raw = ABSENT
 
 
+_queries_decoder = msgspec.json.Decoder(list[str])
 _chunk_decoder = msgspec.json.Decoder(_Chunk)
 _candidates_decoder = msgspec.json.Decoder(list[_Candidate])
 
@@ -64,12 +73,16 @@ class GenerateContent(Accumulator):
         b"responseId": None,
         b"modelVersion": None,
         b"usageMetadata": None,
-        b"candidates": {b"finishReason": None},
+        b"candidates": {b"finishReason": None, b"groundingMetadata": {b"webSearchQueries": None}},
         b"promptFeedback": {b"blockReason": None},
         b"error": None,
     }
 
     _has_finished = False
+
+    def __init__(self, *, adds_reasoning: bool = False) -> None:
+        super().__init__(adds_reasoning=adds_reasoning)
+        self._queries: set[str] = set()
 
     def take(self, document: bytes) -> bool:
         """Merge one document."""
@@ -84,6 +97,8 @@ class GenerateContent(Accumulator):
             self.note_error(chunk.error)
         for candidate in decode(_candidates_decoder, chunk.candidates) or ():
             self._has_finished |= is_present(candidate.finish_reason)
+            if is_present(candidate.grounding_metadata):
+                self._note_queries(candidate.grounding_metadata)
         if chunk.prompt_feedback:
             blocked = members(chunk.prompt_feedback).get("blockReason", ABSENT)
             self._has_finished |= is_present(blocked)
@@ -106,9 +121,9 @@ class GenerateContent(Accumulator):
             input_tokens, output_tokens
         ):
             counts.flags.append(flags.USAGE_TOTAL_MISMATCH)
-        put_in = _by_modality(counts, "promptTokensDetails", "toolUsePromptTokensDetails")
-        cached = _by_modality(counts, "cacheTokensDetails")
-        written = _by_modality(counts, "candidatesTokensDetails")
+        put_in = by_modality(counts, "promptTokensDetails", "toolUsePromptTokensDetails")
+        cached = by_modality(counts, "cacheTokensDetails")
+        written = by_modality(counts, "candidatesTokensDetails")
         return Usage(
             input_tokens=input_tokens,
             cached_tokens=counts.count("cachedContentTokenCount"),
@@ -123,20 +138,72 @@ class GenerateContent(Accumulator):
             reasoning_tokens=thoughts,
             output_audio_tokens=written.get("audio"),
             output_image_tokens=written.get("image"),
+            web_searches=billed_searches(self.model, len(self._queries)),
+            service_tier=counts.text("serviceTier"),
+            traffic_type=counts.text("trafficType"),
+        )
+
+    def _note_queries(self, grounding: msgspec.Raw) -> None:
+        queries = decode(_queries_decoder, members(grounding).get("webSearchQueries", ABSENT))
+        for query in queries or ():
+            # One that is empty was not run, and one that repeats is billed once.
+            if query and len(self._queries) < MAX_QUERIES:
+                self._queries.add(query)
+
+
+class EmbedContent(Accumulator):
+    """``embedContent`` and ``batchEmbedContents``: a prompt, and nothing is written."""
+
+    kept: ClassVar[Kept] = {b"usageMetadata": None, b"error": None}
+
+    def take(self, document: bytes) -> bool:
+        """Merge one document."""
+        chunk = decode_document(_chunk_decoder, document)
+        if chunk is None:
+            return False
+        self.note_error(chunk.error)
+        if is_present(chunk.usage_metadata):
+            self.replace_usage(chunk.usage_metadata)
+        return True
+
+    def read(self, counts: Counts, *, is_final: bool) -> Usage:
+        """Return the counts of the usage object."""
+        input_tokens = counts.count("promptTokenCount")
+        put_in = by_modality(counts, "promptTokenDetails", "promptTokensDetails")
+        return Usage(
+            input_tokens=input_tokens,
+            input_audio_tokens=put_in.get("audio"),
+            input_image_tokens=put_in.get("image"),
+            input_video_tokens=put_in.get("video"),
+            output_tokens=None if input_tokens is None else 0,
             service_tier=counts.text("serviceTier"),
             traffic_type=counts.text("trafficType"),
         )
 
 
-def _by_modality(counts: Counts, *names: str) -> dict[str, int | None]:
+def billed_searches(model: str | None, queries: int) -> int | None:
+    """Return how many of these searches are billed: each, or one a prompt by older models.
+
+    >>> billed_searches("gemini-2.5-flash", 3), billed_searches("gemini-3-pro-preview", 3)
+    (1, 3)
+    """
+    if queries < 2:
+        return queries or None
+    if model is None:
+        return None
+    return 1 if _BILLED_BY_PROMPT.match(model) else queries
+
+
+def by_modality(counts: Counts, *names: str, tokens: str = "tokenCount") -> dict[str, int | None]:
     """Return the tokens of each modality that is not text, added over some lists."""
     found: dict[str, int | None] = {}
     for name in names:
         for entry in counts.each(name):
             said = entry.value("modality")
-            tokens = entry.count("tokenCount")
+            said = said.upper() if isinstance(said, str) else said
+            count = entry.count(tokens)
             # Only these can be looked up, and 2.0 would be found as 2.
-            if type(said) in (str, int) and said in MODALITIES and tokens is not None:
+            if type(said) in (str, int) and said in MODALITIES and count is not None:
                 modality = MODALITIES[said]
-                found[modality] = add_counts(found.get(modality), tokens)
+                found[modality] = add_counts(found.get(modality), count)
     return found

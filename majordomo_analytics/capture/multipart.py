@@ -35,7 +35,7 @@ def form_boundary(content_type: str | None) -> bytes | None:
     >>> form_boundary("application/json") is None
     True
     """
-    if content_type is None or "multipart/" not in content_type[:20].lower():
+    if not content_type or "multipart/" not in content_type[:20].lower():
         return None
     try:
         kind, options = parse_options_header(content_type[:_MAX_CONTENT_TYPE_CHARACTERS])

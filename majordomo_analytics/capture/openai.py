@@ -1,16 +1,17 @@
-"""OpenAI's shape of usage: chat completions and responses, and the hosts that copy them.
+"""OpenAI's APIs of text, and the hosts that copy them.
 
-The prompt includes what was cached, the completion includes reasoning. Streams state usage
-once, or again and again with the last one true; hosts differ in where they put it.
+Streams state usage once, or again and again with the last one true; hosts differ in where
+they put it. Images and sound are in `capture.media`.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
 
-from majordomo_analytics.capture.accumulator import Accumulator
+from majordomo_analytics.capture.openai_usage import KEPT_OF_ANSWER, Answer, OpenAIShape, read_usage
 from majordomo_analytics.capture.values import (
     ABSENT,
     Counts,
@@ -19,33 +20,15 @@ from majordomo_analytics.capture.values import (
     is_present,
     members,
 )
-from majordomo_analytics.records import flags
-from majordomo_analytics.records.usage import Usage
+from majordomo_analytics.records.usage import Iteration, Usage, add_counts
 
 if TYPE_CHECKING:
     from majordomo_analytics.capture.scanner import Kept
 
 FINAL_EVENTS = frozenset({b'"response.completed"', b'"response.incomplete"', b'"response.failed"'})
-
-
-class _Answer(msgspec.Struct):
-    """What every body has, and the `response` inside an event."""
-
-    id: msgspec.Raw = ABSENT
-    model: msgspec.Raw = ABSENT
-    usage: msgspec.Raw = ABSENT
-    error: msgspec.Raw = ABSENT
-    service_tier: msgspec.Raw = ABSENT
-    x_groq: msgspec.Raw = ABSENT
-    tool_usage: msgspec.Raw = ABSENT
-
-
-class _Event(_Answer):
-    """A body of the responses API, or an event of its stream."""
-
-    type: msgspec.Raw = ABSENT
-    message: msgspec.Raw = ABSENT
-    response: msgspec.Raw = ABSENT
+FINAL_STATUSES = frozenset(
+    {b'"completed"', b'"incomplete"', b'"failed"', b'"cancelled"', b'"expired"'}
+)
 
 
 class _Choice(msgspec.Struct):
@@ -54,102 +37,86 @@ class _Choice(msgspec.Struct):
     error: msgspec.Raw = ABSENT
 
 
-class _Chunk(_Answer):
-    """A body of chat completions, or a chunk of its stream."""
+class _AnyChunk(Answer):
+    """A body of chat completions, or a chunk of its stream, but for the choices."""
 
-    choices: list[_Choice] = []
+    x_groq: msgspec.Raw = ABSENT
+    usage_breakdown: msgspec.Raw = ABSENT
+    message: msgspec.Raw = ABSENT
 
 
-class _OddChunk(_Answer):
+class _Chunk(_AnyChunk):
+    choices: tuple[_Choice, ...] = ()
+
+
+class _OddChunk(_AnyChunk):
     """A chunk whose choices may be anything."""
 
     choices: msgspec.Raw = ABSENT
 
 
-_answer_decoder = msgspec.json.Decoder(_Answer)
+class _Response(Answer):
+    """A response, be it a body or the one so far inside an event."""
+
+    status: msgspec.Raw = ABSENT
+    background: msgspec.Raw = ABSENT
+    output: msgspec.Raw = ABSENT
+    tool_usage: msgspec.Raw = ABSENT
+
+
+class _Event(msgspec.Struct):
+    """An event of the stream of a response; a body has no type."""
+
+    type: msgspec.Raw = ABSENT
+    response: msgspec.Raw = ABSENT
+    error: msgspec.Raw = ABSENT
+    message: msgspec.Raw = ABSENT
+
+
+class _Action(msgspec.Struct):
+    type: msgspec.Raw = ABSENT
+
+
+class _Item(msgspec.Struct):
+    """One thing that a response did or said."""
+
+    type: msgspec.Raw = ABSENT
+    action: _Action | None = None
+
+
+class _Run(Answer):
+    """A run of an assistant, or another object of its stream."""
+
+    object: msgspec.Raw = ABSENT
+    status: msgspec.Raw = ABSENT
+    last_error: msgspec.Raw = ABSENT
+    message: msgspec.Raw = ABSENT
+
+
+_answer_decoder = msgspec.json.Decoder(Answer)
 _chunk_decoder = msgspec.json.Decoder(_Chunk)
 _odd_chunk_decoder = msgspec.json.Decoder(_OddChunk)
+_choices_decoder = msgspec.json.Decoder(tuple[_Choice, ...])
 _event_decoder = msgspec.json.Decoder(_Event)
-_choices_decoder = msgspec.json.Decoder(list[_Choice])
+_response_decoder = msgspec.json.Decoder(_Response)
+_items_decoder = msgspec.json.Decoder(list[_Item])
+_run_decoder = msgspec.json.Decoder(_Run)
 
 
-class _OpenAI(Accumulator):
-    _service_tier = ABSENT
-    _tool_usage = ABSENT
+class ChatCompletions(OpenAIShape):
+    """``/chat/completions`` and ``/completions``: of a stream the last usage counts."""
 
-    def _merge(self, answer: _Answer) -> bool:
-        """Merge what both APIs have; return whether there was usage."""
-        if self.model is None:
-            self.model = self.text(answer.model)
-        if self.response_id is None:
-            self.response_id = self.text(answer.id)
-        tier = answer.service_tier
-        if tier != self._service_tier and is_present(tier):
-            self._service_tier = tier.copy()
-        if answer.error:
-            self.note_error(answer.error)
-        return is_present(answer.usage) and self.replace_usage(answer.usage)
-
-    def read(self, counts: Counts, *, is_final: bool) -> Usage:
-        """Return the counts of the merged usage object."""
-        prompt = counts.inside(
-            "prompt_tokens_details",
-            "input_tokens_details",
-            "prompt_token_details",
-            "input_token_details",
-        )
-        completion = counts.inside(
-            "completion_tokens_details",
-            "output_tokens_details",
-            "completion_token_details",
-            "output_token_details",
-        )
-        cached = prompt.count("cached_tokens")
-        if cached is None:
-            cached = counts.count("cached_tokens", "num_cached_tokens", "prompt_cache_hit_tokens")
-        searches = counts.inside("server_tool_use_details", "server_tool_use")
-        web_searches = searches.count("web_search_requests")
-        if web_searches is None and self._tool_usage:
-            tools = Counts(self._tool_usage, counts.flags)
-            web_searches = tools.inside("web_search").count("num_requests")
-        input_tokens = counts.count("prompt_tokens", "input_tokens")
-        output_tokens = counts.count("completion_tokens", "output_tokens")
-        total = counts.count("total_tokens")
-        if None not in (total, input_tokens, output_tokens) and total != (
-            (input_tokens or 0) + (output_tokens or 0)
-        ):
-            counts.flags.append(flags.USAGE_TOTAL_MISMATCH)
-        return Usage(
-            input_tokens=input_tokens,
-            cached_tokens=cached,
-            cache_creation_tokens=prompt.count("cache_write_tokens"),
-            input_audio_tokens=prompt.count("audio_tokens"),
-            input_image_tokens=prompt.count("image_tokens"),
-            input_video_tokens=prompt.count("video_tokens"),
-            output_tokens=output_tokens,
-            reasoning_tokens=completion.count("reasoning_tokens"),
-            output_audio_tokens=completion.count("audio_tokens"),
-            output_image_tokens=completion.count("image_tokens"),
-            web_searches=web_searches,
-            stated_cost=counts.money("cost"),
-            service_tier=self.text(self._service_tier),
-        )
-
-
-class ChatCompletions(_OpenAI):
-    """``/chat/completions``: a body, or chunks of which the last that has usage counts."""
-
+    _BREAKDOWN: ClassVar[Kept] = {b"models": {b"model": None, b"usage": None}}
     kept: ClassVar[Kept] = {
-        b"id": None,
-        b"model": None,
-        b"usage": None,
-        b"error": None,
-        b"service_tier": None,
+        **KEPT_OF_ANSWER,
         b"choices": {b"finish_reason": None, b"usage": None, b"error": None},
-        b"x_groq": {b"usage": None, b"error": None},
+        b"x_groq": {b"usage": None, b"error": None, b"usage_breakdown": _BREAKDOWN},
+        b"usage_breakdown": _BREAKDOWN,
+        b"message": None,
     }
 
     _has_finished = False
+    _breakdown = ABSENT
 
     def take(self, document: bytes) -> bool:
         """Merge one document."""
@@ -160,8 +127,8 @@ class ChatCompletions(_OpenAI):
             return False
         choices = chunk.choices
         if isinstance(choices, msgspec.Raw):
-            choices = decode(_choices_decoder, choices) or []
-        has_usage = self._merge(chunk)
+            choices = decode(_choices_decoder, choices) or ()
+        has_usage = self.merge(chunk)
         if choices:
             for choice in choices:
                 if is_present(choice.finish_reason):
@@ -170,27 +137,69 @@ class ChatCompletions(_OpenAI):
                     self.note_error(choice.error)
             if choices[0].usage:
                 has_usage |= self.replace_usage(choices[0].usage)
+        elif bytes(chunk.message).startswith(b'"'):
+            self.note_error(chunk.message)  # some hosts have an error's message at the root
         if chunk.x_groq:
             beside = members(chunk.x_groq)
             self.note_error(beside.get("error", ABSENT))
+            self._note_breakdown(beside.get("usage_breakdown", ABSENT))
             if not has_usage:
                 has_usage = self.replace_usage(beside.get("usage", ABSENT))
-        # Some hosts state usage in every chunk: it is final once the answer has finished.
-        if has_usage and (self._has_finished or not choices):
-            self.is_final = True
+        if has_usage:
+            self._note_breakdown(chunk.usage_breakdown)
+            # Some hosts state usage in every chunk: it is final once the answer is.
+            self.is_final |= self._has_finished or not choices
         return True
 
+    def _note_breakdown(self, breakdown: msgspec.Raw) -> None:
+        if is_present(breakdown):
+            self._breakdown = breakdown.copy()
 
-class Responses(_OpenAI):
+    def read(self, counts: Counts, *, is_final: bool) -> Usage:
+        """Return the counts of the merged usage object."""
+        usage = read_usage(
+            counts,
+            service_tier=self.text(self._service_tier),
+            adds_reasoning=self.adds_reasoning,
+        )
+        if self._breakdown:
+            calls = _calls_by_model(Counts(self._breakdown, counts.flags), usage)
+            usage = msgspec.structs.replace(usage, iterations=calls)
+        return usage
+
+
+def _calls_by_model(breakdown: Counts, usage: Usage) -> tuple[Iteration, ...]:
+    """Return the model calls that a system of models consists of (Groq's compound ones).
+
+    Streams repeat the whole under the name of each model; such a breakdown is none.
+    """
+    calls = []
+    for entry in breakdown.each("models"):
+        part = read_usage(entry.inside("usage"))
+        calls.append(
+            Iteration(
+                model=entry.text("model"),
+                input_tokens=part.input_tokens,
+                cached_tokens=part.cached_tokens,
+                output_tokens=part.output_tokens,
+            )
+        )
+    totals = (
+        add_counts(*(call.input_tokens for call in calls)),
+        add_counts(*(call.output_tokens for call in calls)),
+    )
+    return tuple(calls) if totals == (usage.input_tokens, usage.output_tokens) else ()
+
+
+class Responses(OpenAIShape):
     """``/responses``: a body, or events with the response so far; the last has usage."""
 
     _RESPONSE: ClassVar[Kept] = {
-        b"id": None,
-        b"model": None,
-        b"usage": None,
-        b"error": None,
-        b"service_tier": None,
-        b"tool_usage": None,
+        **KEPT_OF_ANSWER,
+        b"status": None,
+        b"background": None,
+        b"output": {b"type": None, b"action": {b"type": None}},
+        b"tool_usage": {b"web_search": None},
     }
     kept: ClassVar[Kept] = {
         **_RESPONSE,
@@ -199,26 +208,124 @@ class Responses(_OpenAI):
         b"response": _RESPONSE,
     }
 
+    _tool_usage = ABSENT
+
+    def __init__(self, *, adds_reasoning: bool = False) -> None:
+        super().__init__(adds_reasoning=adds_reasoning)
+        self._searches: Counter[bytes] = Counter()
+
     def take(self, document: bytes) -> bool:
         """Merge one document."""
         event = decode_document(_event_decoder, document)
         if event is None:
             return False
-        if not event.type:
-            self._merge_response(event)
-            return True
         kind = bytes(event.type)
         if kind == b'"error"':
             self.note_error(event.error if is_present(event.error) else event.message)
-        elif is_present(event.response):
-            response = decode_document(_answer_decoder, bytes(event.response))
+        elif not kind or is_present(event.response):
+            response = decode_document(_response_decoder, bytes(event.response) or document)
             if response is None:
                 return False
-            self._merge_response(response)
+            self.merge_response(response)
             self.is_final |= kind in FINAL_EVENTS
         return True
 
-    def _merge_response(self, response: _Answer) -> None:
-        self._merge(response)
+    def merge_response(self, response: _Response) -> None:
+        """Merge the response so far."""
+        if self.merge(response):
+            items = decode(_items_decoder, response.output) or ()
+            self._searches = Counter(bytes(item.type) for item in items if _is_search(item))
         if is_present(response.tool_usage):
             self._tool_usage = response.tool_usage.copy()
+        if bytes(response.status) == b'"failed"':
+            self.note_error(response.status)  # unless it has said why
+
+    def read(self, counts: Counts, *, is_final: bool) -> Usage:
+        """Return the counts of the merged usage object, and of the tools that are billed.
+
+        Searches of the web and of files are billed one by one, opening a page is not, and
+        code is billed by the time its container lives, which no answer says.
+        """
+        usage = super().read(counts, is_final=is_final)
+        if counts.has("server_side_tool_usage_details"):
+            return usage
+        stated = Counts(self._tool_usage, counts.flags).inside("web_search").count("num_requests")
+        if stated is None:
+            stated = self._searches[b'"web_search_call"'] or usage.web_searches
+        return msgspec.structs.replace(
+            usage,
+            web_searches=stated,
+            storage_searches=self._searches[b'"file_search_call"'] or None,
+        )
+
+
+def _is_search(item: _Item) -> bool:
+    return item.action is None or bytes(item.action.type) in (b"", b'"search"')
+
+
+class BackgroundResponse(Responses):
+    """``GET /responses/ID``: a response that was started before and has ended since.
+
+    Any other response said what it used when it was made, and is not counted again.
+    """
+
+    def merge_response(self, response: _Response) -> None:
+        """Merge the response, unless its own request has told of it."""
+        is_background = bytes(response.background) == b"true"
+        if not is_background or bytes(response.status) not in FINAL_STATUSES:
+            response.usage = ABSENT
+        if not is_background and response.status:
+            response.error = response.status = ABSENT
+        super().merge_response(response)
+
+
+class Embeddings(OpenAIShape):
+    """``/embeddings``: a prompt, sometimes only as the total, and never any output."""
+
+    kept: ClassVar[Kept] = KEPT_OF_ANSWER
+
+    def take(self, document: bytes) -> bool:
+        """Merge one document."""
+        answer = decode_document(_answer_decoder, document)
+        if answer is None:
+            return False
+        self.merge(answer)
+        return True
+
+    def read(self, counts: Counts, *, is_final: bool) -> Usage:
+        """Return the counts of the usage object; that there is no output is known."""
+        usage = super().read(counts, is_final=is_final)
+        input_tokens = usage.input_tokens
+        if input_tokens is None and not counts.has("prompt_tokens"):
+            input_tokens = counts.count("total_tokens")
+        output_tokens = usage.output_tokens
+        if input_tokens is not None and not counts.has("completion_tokens"):
+            output_tokens = 0
+        return msgspec.structs.replace(
+            usage, input_tokens=input_tokens, output_tokens=output_tokens
+        )
+
+
+class Assistants(OpenAIShape):
+    """``/threads/…/runs``: the run has the usage of its steps, which is not added."""
+
+    kept: ClassVar[Kept] = {
+        **KEPT_OF_ANSWER,
+        b"object": None,
+        b"status": None,
+        b"last_error": None,
+        b"message": None,
+    }
+
+    def take(self, document: bytes) -> bool:
+        """Merge one document, if it is a run."""
+        run = decode_document(_run_decoder, document)
+        if run is None:
+            return False
+        if bytes(run.object) == b'"thread.run"':
+            has_usage = self.merge(run)
+            self.note_error(run.last_error)
+            self.is_final |= has_usage and bytes(run.status) in FINAL_STATUSES
+        elif not run.object:
+            self.note_error(run.error if is_present(run.error) else run.message)
+        return True

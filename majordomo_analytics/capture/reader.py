@@ -6,10 +6,24 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from majordomo_analytics.capture.agents import InvokeAgent
 from majordomo_analytics.capture.anthropic import Messages
+from majordomo_analytics.capture.bedrock import Converse
+from majordomo_analytics.capture.cohere import CohereChat, Embed, Rerank
 from majordomo_analytics.capture.encodings import Decoder
-from majordomo_analytics.capture.gemini import GenerateContent
-from majordomo_analytics.capture.openai import ChatCompletions, Responses
+from majordomo_analytics.capture.eventstream import Frames
+from majordomo_analytics.capture.gemini import EmbedContent, GenerateContent
+from majordomo_analytics.capture.interactions import Interactions
+from majordomo_analytics.capture.invoke import Invoke
+from majordomo_analytics.capture.media import Images, Speech, Transcriptions
+from majordomo_analytics.capture.ollama import Ollama
+from majordomo_analytics.capture.openai import (
+    Assistants,
+    BackgroundResponse,
+    ChatCompletions,
+    Embeddings,
+    Responses,
+)
 from majordomo_analytics.capture.streams import Events, Form
 from majordomo_analytics.records import flags
 from majordomo_analytics.records.usage import MISSING, Usage
@@ -23,9 +37,25 @@ if TYPE_CHECKING:
 
 ACCUMULATORS: dict[Flavour, type[Accumulator]] = {
     "chat": ChatCompletions,
+    "completions": ChatCompletions,
     "responses": Responses,
+    "background_response": BackgroundResponse,
+    "embeddings": Embeddings,
+    "images": Images,
+    "transcriptions": Transcriptions,
+    "speech": Speech,
+    "assistants": Assistants,
     "messages": Messages,
     "generate_content": GenerateContent,
+    "embed_content": EmbedContent,
+    "interactions": Interactions,
+    "cohere_chat": CohereChat,
+    "embed": Embed,
+    "rerank": Rerank,
+    "converse": Converse,
+    "invoke": Invoke,
+    "invoke_agent": InvokeAgent,
+    "ollama": Ollama,
 }
 
 
@@ -83,8 +113,13 @@ class UsageReader:
     ) -> None:
         self._accumulator: Accumulator | None = None
         if flavour is not None and flavour in ACCUMULATORS:
-            self._accumulator = ACCUMULATORS[flavour]()
-            self._form = Form(self._accumulator.kept, self._accumulator.offer)
+            accumulator = ACCUMULATORS[flavour](adds_reasoning=adds_reasoning)
+            if isinstance(accumulator, Invoke):
+                accumulator.take_headers(headers)
+            self._accumulator = accumulator
+            self._form = Form(
+                accumulator.kept, accumulator.offer, may_be_other=accumulator.may_be_no_json
+            )
             self._decoder = Decoder(content_encoding, self._form.feed)
         self._has_bytes = False
 
@@ -114,6 +149,8 @@ class UsageReader:
         form = self._form.finish()
         is_streamed = form is not None and form.is_streamed
         is_whole = complete and self._decoder.is_whole
+        if isinstance(form, Frames):
+            is_whole &= form.is_whole
         return Captured(
             usage=self._accumulator.usage(is_streamed=is_streamed, is_complete=is_whole),
             model=self._accumulator.model,
@@ -124,18 +161,21 @@ class UsageReader:
         )
 
     def _flags(
-        self, accumulator: Accumulator, form: Documents | Events | None, *, complete: bool
+        self, accumulator: Accumulator, form: Documents | Events | Frames | None, *, complete: bool
     ) -> tuple[str, ...]:
         found = accumulator.flags.copy()
+        is_damaged = isinstance(form, Frames) and form.is_damaged
         if self._decoder.is_too_large or (form is not None and form.is_too_large):
             found.append(flags.BODY_TOO_LARGE)
-        elif not self._decoder.is_readable or (
-            complete and self._has_bytes and not accumulator.documents
+        elif not accumulator.may_be_no_json and (
+            is_damaged
+            or not self._decoder.is_readable
+            or (complete and self._has_bytes and not accumulator.documents)
         ):
             found.append(flags.BODY_NOT_READ)
         # An array of nothing but an error is how Gemini refuses, not a stream that broke.
         if accumulator.error_message is not None and (
-            isinstance(form, Events) or accumulator.documents > 1
+            isinstance(form, (Events, Frames)) or accumulator.documents > 1
         ):
             found.append(flags.ERROR_IN_STREAM)
         return tuple(dict.fromkeys(found)) if found else ()

@@ -104,7 +104,7 @@ class RequestReader:
             model=clean_text(model) if model else None,
             stream=_BOOLEANS.get(bytes(body.stream)),
             include_usage=options.get("include_usage") == _TRUE,
-            input_characters=_characters(bytes(body.input)),
+            input_characters=_characters(bytes(body.input)) if body.input else None,
         )
         return True
 

@@ -1,4 +1,4 @@
-"""Forms of a body: one JSON document, an array of them, NDJSON, or server-sent events.
+"""Forms of a body: JSON, an array of it, NDJSON, server-sent events, AWS event streams.
 
 The first bytes decide which, never a content type. Every form ends as JSON documents that
 are offered, one by one, to a `Take`.
@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from majordomo_analytics.capture.eventstream import PRELUDE_BYTES, Frames, is_prelude
 from majordomo_analytics.capture.scanner import Scanner
 
 if TYPE_CHECKING:
@@ -19,6 +20,9 @@ Take = Callable[[bytes], bool]
 
 MAX_HELD_BYTES = 64 * 1024
 """Documents up to this size are held and decoded whole, larger ones are scanned."""
+
+_FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
+"""How server-sent events begin."""
 
 _BOM = b"\xef\xbb\xbf"
 
@@ -193,31 +197,62 @@ def _value_of(line: bytes) -> bytes:
 
 
 class Form:
-    """Finds out from the first bytes which form a body has, and reads it as that."""
+    """Finds out from the first bytes which form a body has, and reads it as that.
 
-    def __init__(self, kept: Kept, take: Take) -> None:
+    Parameters
+    ----------
+    kept
+        The members wanted of a document too large to hold.
+    take
+        Takes each document.
+    may_be_other
+        Whether the body may be something else, such as audio, and is then passed over.
+    """
+
+    def __init__(self, kept: Kept, take: Take, *, may_be_other: bool = False) -> None:
         self._kept = kept
         self._take = take
+        self._may_be_other = may_be_other
+        self._is_other = False
         self._head = b""
-        self._reader: Documents | Events | None = None
+        self._reader: Documents | Events | Frames | None = None
 
     def feed(self, text: bytes) -> None:
         """Take the next bytes of the decoded body."""
         if self._reader is not None:
             self._reader.feed(text)
             return
-        head = (self._head + text).lstrip()
-        is_cut_bom = len(head) < len(_BOM) and _BOM.startswith(head)
-        self._head = head if is_cut_bom else b""
-        head = head.removeprefix(_BOM).lstrip()
-        if is_cut_bom or not head:
+        if self._is_other:
             return
-        is_json = head.startswith((b"{", b"["))
-        self._reader = (Documents if is_json else Events)(self._kept, self._take)
+        head = (self._head + text).lstrip()
+        # No text begins with the length of a frame.
+        may_be_frames = head.startswith((b"\0", b"\1"))
+        is_cut = len(head) < (PRELUDE_BYTES if may_be_frames else len(_BOM))
+        if is_cut and (may_be_frames or _BOM.startswith(head)):
+            self._head = head
+            return
+        self._head = b""
+        head = head.removeprefix(_BOM).lstrip()
+        if not head:
+            return
+        if self._may_be_other and not head.startswith((b"{", b"[", *_FIELDS)):
+            if any(field.startswith(head) for field in _FIELDS):
+                self._head = head
+            else:
+                self._is_other = True
+            return
+        self._reader = self._reader_of(head)
         self._reader.feed(head)
 
-    def finish(self) -> Documents | Events | None:
+    def finish(self) -> Documents | Events | Frames | None:
         """Return the reader of the whole body, or None if there was nothing to read."""
         if self._reader is not None:
             self._reader.finish()
         return self._reader
+
+    def _reader_of(self, head: bytes) -> Documents | Events | Frames:
+        if head.startswith((b"{", b"[")):
+            return Documents(self._kept, self._take)
+        if is_prelude(head):
+            return Frames(self._kept, self._take, MAX_HELD_BYTES)
+        return Events(self._kept, self._take)

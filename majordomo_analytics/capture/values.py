@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import json
 import re
+from decimal import Decimal
 from typing import Any, Final, TypeVar
 
 import msgspec
 
 from majordomo_analytics.records import flags
+from majordomo_analytics.records.metadata import clean_text
 from majordomo_analytics.records.usage import MAX_COUNT, count_or_none
 
 T = TypeVar("T")
@@ -26,7 +28,7 @@ _NULL = msgspec.Raw(b"null")
 _NO_VALUE: Final = object()  # of a member that is none of count, text, object and array
 
 _MAX_DIGITS = 19  # of 2^63 - 1
-_MONEY = re.compile(rb"\d{1,20}(?:\.\d{1,40})?(?:[eE][+-]?\d{1,3})?")
+_AMOUNT = re.compile(rb"\d{1,20}(?:\.\d{1,40})?(?:[eE][+-]?\d{1,3})?")
 
 # What msgspec refuses and providers have sent: not-a-number, and halves of emoji.
 _STRING_OR_NAN = re.compile(rb"(\"[^\"\\]*+(?:\\.[^\"\\]*+)*+\")|(-?(?:NaN|Infinity))", re.DOTALL)
@@ -69,6 +71,10 @@ def repaired(data: bytes) -> bytes:
     if b"\\u" in data:
         data = _PAIR_OR_SURROGATE.sub(lambda m: m[1] or rb"\ufffd", data)
     return data
+
+
+def _thousandfold(amount: str) -> int:
+    return int((Decimal(amount) * 1000).to_integral_value())
 
 
 def is_present(value: msgspec.Raw) -> bool:
@@ -152,14 +158,29 @@ class Counts:
             self.flags.append(flags.USAGE_BAD_NUMBER)
         return None
 
-    def money(self, name: str) -> str | None:
-        """Return an amount exactly as it is written, which no value is."""
-        if self._members.get(name) is None:
+    def money(self, *path: str) -> str | None:
+        """Return the amount at the end of a path exactly as it is written."""
+        if self._members.get(path[0]) is None:
             return None
-        digits = bytes(members(self._written).get(name, ABSENT))
-        if _MONEY.fullmatch(digits):
+        written: bytes | msgspec.Raw = self._written
+        for name in path:
+            written = members(written).get(name, ABSENT)
+        digits = bytes(written)
+        if _AMOUNT.fullmatch(digits):
             return digits.decode("ascii")
-        self.flags.append(flags.USAGE_BAD_NUMBER)
+        if digits not in (b"", b"null"):
+            self.flags.append(flags.USAGE_BAD_NUMBER)
+        return None
+
+    def milliseconds(self, *names: str) -> int | None:
+        """Return the first of these members that is there, of seconds, as milliseconds."""
+        for name in names:
+            if self._members.get(name) is not None:
+                seconds = self.money(name)
+                count = None if seconds is None else count_or_none(_thousandfold(seconds))
+                if count is None and seconds is not None:
+                    self.flags.append(flags.USAGE_BAD_NUMBER)
+                return count
         return None
 
     def value(self, name: str) -> object:
@@ -167,9 +188,11 @@ class Counts:
         return self._members.get(name)
 
     def text(self, name: str) -> str | None:
-        """Return a member that is text, cut to a bound."""
+        """Return a member that is text, cut to a bound and fit for a database."""
         value = self._members.get(name)
-        return value[:MAX_TEXT_CHARACTERS] or None if type(value) is str else None
+        if type(value) is not str:
+            return None
+        return clean_text(value[:MAX_TEXT_CHARACTERS]) or None
 
     def has(self, name: str) -> bool:
         """Return whether a member is there and not null, be it good or bad."""

@@ -10,8 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from majordomo_analytics.capture import streams
-from tests.capture.bodies import CASES, Case, known, read
+from tests.capture import bodies, bodies_others
+from tests.capture.bodies import Case, known, read
 from tests.capture.compressed import ENCODINGS
+
+CASES = [*bodies.CASES, *bodies_others.CASES]
 
 
 def in_two(compress: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:

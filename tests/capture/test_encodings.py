@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import tracemalloc
+import zlib
 
 import pytest
 from hypothesis import given
@@ -164,6 +165,17 @@ def test_truncated_body_keeps_what_came(name: str) -> None:
         assert not decoded(sent[:-end], content_encoding=encoding.header)[1].is_whole
 
 
+@pytest.mark.parametrize("window_bits", [31, 15, -15])
+def test_whatever_can_be_read_is_handed_on(window_bits: int) -> None:
+    """Wherever compressed data break off, all comes out that zlib has in one go."""
+    compressor = zlib.compressobj(wbits=window_bits)
+    sent = compressor.compress(b"{" + b"x" * 65_700) + compressor.flush()
+    header = {31: "gzip", 15: "deflate", -15: "deflate"}[window_bits]
+    for cut in range(16, len(sent)):
+        expected = zlib.decompressobj(window_bits).decompress(sent[:cut])
+        assert decoded(sent[:cut], content_encoding=header)[0] == expected, f"cut at {cut}"
+
+
 @each_encoding
 def test_nothing_flushed_is_held_back(name: str) -> None:
     """What a server has flushed has been handed on, although the end has not come."""
@@ -219,7 +231,7 @@ def test_one_byte_is_enough_to_decide() -> None:
 
 
 @pytest.mark.parametrize("second", range(256))
-def test_brotli_that_looks_like_text_is_read(second: int) -> None:
+def test_brotli_that_looks_like_text_is_told_from_it(second: int) -> None:
     """Brotli can begin with `[` and a quote: only text throughout is taken for text."""
     head = b"[" + bytes((second,)) + bytes(range(14))
     codec = decompressors.codec_of(head, "br")

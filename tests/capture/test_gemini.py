@@ -127,3 +127,82 @@ def test_stream_with_pictures_of_megabytes_is_read() -> None:
         assert captured.usage.status == "reported"
         assert captured.usage.output_tokens == 62
         assert captured.model == "gemini-2.5-flash"
+
+
+QUERIES = {"groundingMetadata": {"webSearchQueries": ["weather", "", "time", "weather"]}}
+
+
+@pytest.mark.parametrize(
+    ("model", "searches"),
+    [
+        ("gemini-3-pro-preview", 2),
+        ("models/gemini-3.1-flash-lite", 2),
+        ("gemini-4-argon", 2),
+        ("gemini-20-future", 2),
+        ("gemini-2.5-flash", 1),
+        ("publishers/google/models/gemini-2.0-flash-001", 1),
+        ("gemini-1.5-pro", 1),
+        (None, None),
+    ],
+)
+def test_searches_are_billed_each_or_once_a_prompt(model: str | None, searches: int | None) -> None:
+    """Newer models bill each search that was run, older ones one for the whole prompt."""
+    body = GEMINI_LAST | {"candidates": [QUERIES, {"finishReason": "STOP"}], "modelVersion": model}
+    assert read("generate_content", json.dumps(body).encode()).usage.web_searches == searches
+
+
+def test_searches_repeated_in_a_stream_are_counted_once() -> None:
+    """A query that several chunks name was run once."""
+    model = {"modelVersion": "gemini-3-pro-preview"}
+    first = GEMINI_FIRST | model | {"candidates": [QUERIES]}
+    more = {"groundingMetadata": {"webSearchQueries": ["weather", "tides"]}}
+    last = GEMINI_LAST | model | {"candidates": [more]}
+    assert read("generate_content", sse(first, last)).usage.web_searches == 3
+
+
+@pytest.mark.parametrize(
+    "grounding", [{}, {"webSearchQueries": []}, {"webSearchQueries": [""]}, {"webSearchQueries": 5}]
+)
+def test_grounding_without_a_search_counts_none(grounding: object) -> None:
+    """An answer that is grounded on pages alone ran no search that is known."""
+    body = GEMINI_LAST | {"candidates": [{"groundingMetadata": grounding}]}
+    assert read("generate_content", json.dumps(body).encode()).usage.web_searches is None
+
+
+@pytest.mark.parametrize(
+    ("usage", "expected"),
+    [
+        ({"promptTokenCount": 7}, {"input_tokens": 7, "output_tokens": 0}),
+        (
+            {
+                "promptTokenCount": 7,
+                "totalTokenCount": 7,
+                "promptTokensDetails": [{"modality": "AUDIO", "tokenCount": 7}],
+                "trafficType": "ON_DEMAND",
+            },
+            {
+                "input_tokens": 7,
+                "input_audio_tokens": 7,
+                "output_tokens": 0,
+                "traffic_type": "ON_DEMAND",
+            },
+        ),
+        ({"promptTokenCount": "7"}, {}),
+        ({}, {}),
+        (None, {}),
+    ],
+)
+def test_embedding_has_an_output_of_zero_if_it_states_usage(
+    usage: object, expected: dict[str, object]
+) -> None:
+    """An embedding writes nothing, but one that states nothing is unknown."""
+    body = {"embeddings": [{"values": [0.5] * 50_000}], "usageMetadata": usage}
+    captured = read("embed_content", json.dumps(body).encode())
+    assert known(captured) == expected
+    assert captured.usage.status == ("reported" if expected else "missing")
+
+
+def test_embedding_that_failed_has_a_message() -> None:
+    """An error body of the embeddings API is read as one."""
+    captured = read("embed_content", b'{"error": {"code": 404, "message": "not found"}}')
+    assert captured.error_message == "not found"

@@ -14,43 +14,62 @@ from majordomo_analytics.capture.flavours import Flavour
 from majordomo_analytics.capture.reader import ACCUMULATORS, NOTHING, Captured
 from majordomo_analytics.records import flags
 from majordomo_analytics.records.usage import MAX_COUNT
-from tests.capture.bodies import CASES, CHAT_CHUNK, Case, known, read, sse
+from tests.capture import bodies, bodies_others
+from tests.capture.bodies import CHAT_CHUNK, Case, known, read, sse
+
+CASES = [*bodies.CASES, *bodies_others.CASES]
 
 NO_COUNTS = ["-5", "5.0", "1e3", "1e30", '"5"', "true", "[5]", "{}", "NaN", "-Infinity", "1e999"]
 TOO_LARGE = [str(MAX_COUNT + 1), "9" * 5000]
 FLAVOURS: list[Flavour] = list(ACCUMULATORS)
 MEMBERS = [
     *("usage", "usageMetadata", "choices", "candidates", "response", "message", "error", "type"),
+    *("chunk", "delta", "interaction", "meta", "metadata", "trace", "results", "embedding"),
     *("x_groq", "tool_usage", "promptFeedback", "model", "id", "service_tier"),
 ]
+CHAT = '{"usage": {"prompt_tokens": %s, "completion_tokens": 7}}'
+OTHER = '{"usage": {"input_tokens": %s, "output_tokens": 7}}'
 TEMPLATES: dict[Flavour, str] = {
-    "chat": '{"usage": {"prompt_tokens": %s, "completion_tokens": 7}}',
-    "responses": '{"usage": {"input_tokens": %s, "output_tokens": 7}}',
-    "messages": '{"usage": {"input_tokens": %s, "output_tokens": 7}}',
+    "chat": CHAT,
+    "completions": CHAT,
+    "embeddings": CHAT,
+    "responses": OTHER,
+    "background_response": '{"background": true, "status": "completed", ' + OTHER[1:],
+    "images": OTHER,
+    "transcriptions": OTHER,
+    "speech": OTHER,
+    "assistants": '{"object": "thread.run", ' + CHAT[1:],
+    "messages": OTHER,
     "generate_content": '{"usageMetadata": {"promptTokenCount": %s, "candidatesTokenCount": 7}}',
+    **bodies_others.TEMPLATES,
 }
+REST: dict[Flavour, dict[str, int]] = {
+    "images": {"output_tokens": 7, "output_image_tokens": 7},
+    "speech": {"output_tokens": 7, "output_audio_tokens": 7},
+}
+"""What is known beside the bad count, where one count tells of another."""
 
 
-@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("flavour", TEMPLATES)
 @pytest.mark.parametrize("value", NO_COUNTS + TOO_LARGE)
 def test_what_is_no_count_is_null_and_flagged(flavour: Flavour, value: str) -> None:
     """A count that is no count is unknown and flagged; the other counts stand."""
     captured = read(flavour, (TEMPLATES[flavour] % value).encode())
-    assert known(captured) == {"output_tokens": 7}
+    assert known(captured) == REST.get(flavour, {"output_tokens": 7})
     assert captured.usage.flags == (flags.USAGE_BAD_NUMBER,)
     assert captured.usage.status == "reported"
     assert captured.flags == ()
 
 
-@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("flavour", TEMPLATES)
 def test_null_is_unknown_and_not_odd(flavour: Flavour) -> None:
     """A count that is null is unknown, which is nothing to be flagged."""
     captured = read(flavour, (TEMPLATES[flavour] % "null").encode())
-    assert known(captured) == {"output_tokens": 7}
+    assert known(captured) == REST.get(flavour, {"output_tokens": 7})
     assert captured.usage.flags == ()
 
 
-@pytest.mark.parametrize("flavour", FLAVOURS)
+@pytest.mark.parametrize("flavour", TEMPLATES)
 def test_largest_count_is_a_count(flavour: Flavour) -> None:
     """Counts up to the largest that a database takes are kept; zero is known to be zero."""
     for count in (0, MAX_COUNT):

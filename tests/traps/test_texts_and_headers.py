@@ -54,7 +54,7 @@ def test_trap_18_cost_above_9999_dollars(proxy: RunningProxy) -> None:
 
 
 def test_trap_19_header_values_of_any_bytes_and_number(proxy: RunningProxy) -> None:
-    """High bytes, nothing, 8 KB, twice, 500 names: it passes, and the row says what was cut."""
+    """High bytes, nothing, 8 KB, twice, 500 names: it passes, the row says what was cut."""
     headers = [
         (b"X-Majordomo-Key", proxy.key.encode()),
         (b"X-Majordomo-High", bytes(range(0x80, 0x100))),
