@@ -46,6 +46,7 @@ def chunks(host: str, body: Any) -> list[dict[str, Any]]:
         ("/baseten/v1/chat/completions", "baseten"),
         ("/mistral/v1/embeddings", "mistral"),
         ("/deepseek/v1/responses", "deepseek"),
+        ("/deepseek/chat/completions", "deepseek"),
         ("/anthropic/v1/messages", "anthropic"),
         ("/bedrock-mantle/anthropic/v1/messages", "bedrock-mantle"),
         ("/v2/rerank", "cohere"),

@@ -25,7 +25,7 @@ def test_row_has_the_tokens_that_the_standins_used(call: str, proxied: Proxied) 
     row, tokens = proxied[2][call], proxied[1][call].tokens
     assert row["usage_status"] == "reported"
     if tokens.searches:
-        assert (row["input_tokens"], row["output_tokens"]) == (None, None)
+        assert (row["input_tokens"], row["output_tokens"]) == (None, 0)
         assert row["rerank_searches"] == tokens.searches
         return
     assert (row["input_tokens"], row["output_tokens"]) == (tokens.input, tokens.output)

@@ -122,6 +122,7 @@ def _routes(here: StandIns) -> Iterator[Route]:
     post = partial(Route, methods=["POST"])
     roots = {"": "openai", "/v1": "openai", "/openai/v1": "groq", "/inference/v1": "fireworks"}
     roots |= {f"/{name}{host.root}": name for name, host in HOSTS.items() if name != "openai"}
+    roots["/deepseek"] = "deepseek"  # which takes its paths with and without a version
     for root, provider in roots.items():
         for path, read, dialect in (
             ("/chat/completions", openai.read_chat, openai.CHAT),
