@@ -12,7 +12,7 @@ import httpx
 from tests.sdk.roads import LEFT, QUESTION, SLOWLY, Call, Clause, Road, Usage
 
 MODEL = "command-r7b-12-2024"
-TURNS = [cohere.UserChatMessageV2(content=QUESTION)]
+TURNS: list[Any] = [cohere.UserChatMessageV2(content=QUESTION)]
 
 
 @contextmanager

@@ -63,7 +63,7 @@ def generate_left(road: Road, extra: dict[str, str]) -> Usage:
             model="gemini-2.5-flash", contents=SYSTEM, config=_config(extra | SLOWLY)
         )
         next(stream)
-        stream.close()
+        stream.close()  # type: ignore[attr-defined]
     return LEFT
 
 

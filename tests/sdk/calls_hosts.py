@@ -209,7 +209,7 @@ def baseten_chat(road: Road, extra: dict[str, str]) -> Usage:
 def deepseek_chat_stream(road: Road, extra: dict[str, str]) -> Usage:
     with _openai(road, "deepseek") as client:
         *_, last = client.chat.completions.create(
-            model="deepseek-chat", messages=TURNS, stream=True, extra_headers=extra
+            model="deepseek-v3.1-terminus", messages=TURNS, stream=True, extra_headers=extra
         )
     return chat_usage_of_deepseek(last.usage)
 

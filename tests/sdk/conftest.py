@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from majordomo_analytics.cli.standins.truth import Call
 
 CALLS = {
-    call.__name__: call  # type: ignore[attr-defined]
+    call.__name__: call
     for calls in (
         calls_openai.CALLS,
         calls_anthropic.CALLS,

@@ -38,9 +38,11 @@ def test_row_has_the_tokens_that_the_standins_used(call: str, proxied: Proxied) 
 def test_row_costs_what_the_standins_charged(call: str, proxied: Proxied) -> None:
     """To the last decimal; what is on no price card is unpriced, never free."""
     row, truth = proxied[2][call], proxied[1][call]
-    if truth.cost is None:
-        return
     assert row["total_cost"] == truth.cost
+    if truth.cost is None:
+        assert row["cost_status"] == "unpriced"
+        return
+    assert row["cost_status"] == "priced"
     assert row["total_cost"] == row["input_cost"] + row["output_cost"] + row["tool_cost"]
 
 

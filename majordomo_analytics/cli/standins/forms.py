@@ -20,9 +20,11 @@ def read_form(content_type: str, body: bytes) -> dict[str, Any]:
         error = "the body is no multipart form"
         raise ValueError(error)
     fields: dict[str, Any] = {}
-    for part in message.get_payload():
+    for part in message.walk():
+        if part.is_multipart():
+            continue  # the form itself
         name = str(part.get_param("name", "", "content-disposition")).removesuffix("[]")
-        content = part.get_payload(decode=True)
+        content: Any = part.get_payload(decode=True)
         value = content if part.get_filename() else content.decode()
         if name in fields:
             before = fields[name]

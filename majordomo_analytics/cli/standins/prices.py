@@ -65,13 +65,17 @@ class Price:
 
 
 def _price(
-    fresh: str, output: str, cached: str = "", *written: str, input_image: str = "0"
+    fresh: str,
+    output: str,
+    cached: str | None = None,
+    written_5m: str = "0",
+    written_1h: str = "0",
+    *,
+    input_image: str = "0",
 ) -> Price:
-    """Return a price; reading from a cache costs as much as reading where it has none."""
-    return Price(
-        *map(Decimal, (fresh, output, cached or fresh, *written)),
-        input_image=Decimal(input_image),
-    )
+    """Return a price; without one of its own, a cached token costs what a fresh one does."""
+    dollars = (fresh, output, cached or fresh, written_5m, written_1h, input_image)
+    return Price(*map(Decimal, dollars))
 
 
 PRICES: dict[str, dict[str, Price]] = {
@@ -97,7 +101,11 @@ PRICES: dict[str, dict[str, Price]] = {
         "command-r7b-12-2024": _price("0.0375", "0.15"),
         "embed-v4.0": _price("0.12", "0"),
     },
-    "mistral": {"mistral-small-latest": _price("0.15", "0.60", "0.015")},
+    "deepseek": {"deepseek-v3.1-terminus": _price("0.27", "0.95", "0.13")},
+    "mistral": {
+        "mistral-small-latest": _price("0.15", "0.60", "0.015"),
+        "mistral-embed": _price("0.10", "0.10"),
+    },
     "groq": {
         "llama-3.1-8b-instant": _price("0.05", "0.08"),
         "openai/gpt-oss-20b": _price("0.075", "0.30", "0.0375"),

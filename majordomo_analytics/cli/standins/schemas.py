@@ -127,9 +127,10 @@ def _string(schema: Json) -> str:
     return (text * (least // len(text) + 1))[: max(least, min(len(text), most))]
 
 
-def _number(schema: Json, step: float) -> float:
-    step = schema.get("multipleOf") or step
-    low, high = schema.get("minimum"), schema.get("maximum")
+def _number(schema: Json, usual_step: float) -> float:
+    step: float = schema.get("multipleOf") or usual_step
+    low: float | None = schema.get("minimum")
+    high: float | None = schema.get("maximum")
     if schema.get("exclusiveMinimum") is not None:
         low = schema["exclusiveMinimum"] + step
     if schema.get("exclusiveMaximum") is not None:
