@@ -198,6 +198,12 @@ def test_structured_answer_fits_what_was_asked(path: str, body: Any, read: Any) 
     jsonschema.validate(read(post(make_app(), path, body).json()), CLAUSE)
 
 
+def test_prompt_that_asks_for_json_in_words_gets_it() -> None:
+    asked = [{"role": "user", "content": "Read the clause. Answer as JSON."}]
+    said = post(make_app(), "/v1/chat/completions", {"messages": asked}).json()
+    assert isinstance(of_chat(said), dict)
+
+
 def test_gemini_writes_types_in_capitals() -> None:
     schema = {
         "type": "OBJECT",

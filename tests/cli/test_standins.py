@@ -113,6 +113,15 @@ def test_errors_have_no_usage_and_cost_nothing(path: str, body: Any) -> None:
     assert (call.status_code, call.tokens, call.cost) == (refused.status_code, Tokens(), Decimal(0))
 
 
+def test_error_can_be_wished_for() -> None:
+    app = make_app()
+    refused = post(app, "/v1/messages", MESSAGE, x_demo_error="503", x_api_key="made-up")
+    assert refused.status_code == 503
+    assert refused.json()["error"]["type"] == "api_error"
+    (call,) = truth(app)
+    assert (call.status_code, call.tokens, call.cost) == (503, Tokens(), Decimal(0))
+
+
 def test_call_without_credentials_is_refused() -> None:
     assert post(make_app(), "/v1/messages", MESSAGE, accept="*/*").status_code == 401
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -88,15 +89,20 @@ def proxied(
         reported = make_all_calls(Road(url, headers, is_straight=False))
         truth = truth_by_name(standins)
     mdm("drain", "--once", "--data", str(data))
-    lake = pl.read_delta(str(data / "lake" / "llm_requests"))
-    rows = {row["raw_metadata"]["Call"]: row for row in lake.to_dicts()}
-    assert len(rows) == lake.height
-    return reported, truth, rows
+    return reported, truth, lake_rows(data)
 
 
 def mdm(*arguments: str) -> str:
     command = [sys.executable, "-m", "majordomo_analytics", *arguments]
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+
+
+def lake_rows(data: Path) -> dict[str, dict[str, Any]]:
+    """Return the lake's rows by the name that their call was given as metadata."""
+    lake = pl.read_delta(str(data / "lake" / "llm_requests"))
+    rows = {row["raw_metadata"]["Call"]: row for row in lake.to_dicts()}
+    assert len(rows) == lake.height
+    return rows
 
 
 def truth_by_name(standins: RunningStandIns) -> dict[str, Call]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from majordomo_analytics.cli.standins.prices import Tokens
-from majordomo_analytics.cli.standins.schemas import example
+from majordomo_analytics.cli.standins.schemas import ANY_OBJECT, example
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,6 +28,8 @@ USUAL_OUTPUT_LIMIT = 400
 TOKENS_OF_AN_IMAGE = 272
 TOKENS_OF_AN_INPUT_IMAGE = 194
 GZIP_SHARE = 0.4
+JSON_IN_WORDS = b"JSON"
+"""A prompt that has this word wants it, as some clients say it in no other way."""
 NOT_THE_QUESTION = {"stream", "stream_options"}
 """Fields that say how to send the answer, not what was asked."""
 
@@ -173,6 +175,7 @@ def answer(question: Question, *, error_share: float = 0.0) -> Answer:
     asked = {k: v for k, v in question.body.items() if k not in NOT_THE_QUESTION}
     seed = json.dumps([question.model, asked], sort_keys=True).encode()
     digest = hashlib.sha256(seed).hexdigest()
+    schema = question.schema or (ANY_OBJECT if JSON_IN_WORDS in seed else None)
     draw = random.Random(int(digest, 16))  # noqa: S311 - repeatable on purpose
     refused = draw.random() < error_share
     error = draw.choice([429, 429, 500]) if refused else None
@@ -183,8 +186,8 @@ def answer(question: Question, *, error_share: float = 0.0) -> Answer:
         id=digest[:24],
         tokens=tokens,
         text=_text(tokens.output - tokens.reasoning)
-        if question.schema is None
-        else json.dumps(example(question.schema), ensure_ascii=False),
+        if schema is None
+        else json.dumps(example(schema), ensure_ascii=False),
         error=error,
         gzipped=gzipped,
         seconds_to_first=first,

@@ -29,7 +29,7 @@ from majordomo_analytics.cli.standins.answers import Dialect, Json, Question, an
 from majordomo_analytics.cli.standins.forms import read_form
 from majordomo_analytics.cli.standins.hosts import HOSTS
 from majordomo_analytics.cli.standins.prices import Tokens
-from majordomo_analytics.cli.standins.truth import PAUSE_HEADER, Call
+from majordomo_analytics.cli.standins.truth import ERROR_HEADER, PAUSE_HEADER, Call
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -92,7 +92,7 @@ class StandIns:
         elif not any(name in headers for name in CREDENTIALS):
             error = 401
         else:
-            error = said.error
+            error = int(headers.get(ERROR_HEADER, 0)) or said.error
         used = Tokens() if error else said.tokens
         self._calls.append(Call.of(question, used, error or 200, headers))
         ids = {dialect.id_header: f"req_{said.id}"} if dialect.id_header else {}

@@ -73,7 +73,7 @@ def _price(
     *,
     input_image: str = "0",
 ) -> Price:
-    """Return a price; without one of its own, a cached token costs what a fresh one does."""
+    """Return a price; a cached token costs what a fresh one does unless it has its own."""
     dollars = (fresh, output, cached or fresh, written_5m, written_1h, input_image)
     return Price(*map(Decimal, dollars))
 

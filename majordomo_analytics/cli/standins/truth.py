@@ -15,6 +15,8 @@ CALL_HEADER = "x-demo-call"
 """An ordinary header, which a proxy forwards: the caller's own name for a call."""
 PAUSE_HEADER = "x-demo-pause-ms"
 """Another: how long to wait after each part of a stream, so that a caller can leave it."""
+ERROR_HEADER = "x-demo-error"
+"""A third: the HTTP status of the error that is wanted instead of an answer."""
 NEVER_FORWARDED = "x-majordomo-"
 
 
