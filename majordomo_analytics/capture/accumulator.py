@@ -1,7 +1,8 @@
 """What one response has said so far: the part that all API flavours share.
 
 A subclass says which members it wants, merges the documents of a stream into one usage
-object, and reads that object. Nothing is ever summed over the documents of a stream.
+object, and reads that object. Nothing is summed over the documents of a stream, but for
+an agent's, which tell of several calls.
 """
 
 from __future__ import annotations

@@ -48,6 +48,7 @@ class _Event(msgspec.Struct):
 
     trace: msgspec.Raw = ABSENT
     message: msgspec.Raw = ABSENT
+    refusal: msgspec.Raw = msgspec.field(name="Message", default=ABSENT)
     error: msgspec.Raw = ABSENT
 
 
@@ -60,6 +61,7 @@ class InvokeAgent(Accumulator):
     kept: ClassVar[Kept] = {
         b"trace": {b"trace": {kind.encode(): _CALL for kind in TRACES}},
         b"message": None,
+        b"Message": None,
         b"error": None,
     }
 
@@ -76,6 +78,7 @@ class InvokeAgent(Accumulator):
             return False
         self.note_error(event.error)
         self.note_error(event.message)
+        self.note_error(event.refusal)
         if is_present(event.trace):
             traces = members(members(event.trace).get("trace", ABSENT))
             for kind in TRACES:

@@ -84,6 +84,11 @@ class Messages(Accumulator):
             entries = []
         calls = tuple(_call(entry) for entry in entries)
         whole = _sum(calls) if calls else _call(counts)
+        # The message leaves out calls, so it can say less than they do, but never more.
+        if whole.output_tokens is not None and (
+            (counts.count("output_tokens") or 0) > whole.output_tokens
+        ):
+            counts.flags.append(flags.USAGE_TOTAL_MISMATCH)
         return Usage(
             input_tokens=whole.input_tokens,
             cached_tokens=whole.cached_tokens,
@@ -127,7 +132,7 @@ def _sum(calls: tuple[Iteration, ...]) -> Iteration:
     """Return the counts of several calls together."""
     creation = [call.cache_creation_tokens for call in calls]
     # The age of nothing is known: a call that wrote nothing to the cache need not state it.
-    writers = [call for call in calls if call.cache_creation_tokens != 0] or calls
+    writers = [call for call in calls if call.cache_creation_tokens] or calls
     return Iteration(
         input_tokens=_added([call.input_tokens for call in calls]),
         cached_tokens=add_counts(*(call.cached_tokens for call in calls)),

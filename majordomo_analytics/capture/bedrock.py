@@ -82,6 +82,7 @@ class _Answer(msgspec.Struct, rename="camel"):
     performance_config: msgspec.Raw = ABSENT
     metadata: msgspec.Raw = ABSENT
     message: msgspec.Raw = ABSENT
+    refusal: msgspec.Raw = msgspec.field(name="Message", default=ABSENT)
     error: msgspec.Raw = ABSENT
 
 
@@ -96,7 +97,13 @@ class Converse(Accumulator):
         b"serviceTier": {b"type": None},
         b"performanceConfig": {b"latency": None},
     }
-    kept: ClassVar[Kept] = {**_STATED, b"metadata": _STATED, b"message": None, b"error": None}
+    kept: ClassVar[Kept] = {
+        **_STATED,
+        b"metadata": _STATED,
+        b"message": None,
+        b"Message": None,
+        b"error": None,
+    }
 
     _service_tier: str | None = None
     _speed: str | None = None
@@ -108,6 +115,7 @@ class Converse(Accumulator):
             return False
         self.note_error(answer.error)
         self.note_error(answer.message)
+        self.note_error(answer.refusal)  # of AWS itself, before Bedrock was asked
         stated = answer
         if is_present(answer.metadata):
             stated = decode_document(_answer_decoder, bytes(answer.metadata)) or answer

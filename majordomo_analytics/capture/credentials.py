@@ -9,21 +9,22 @@ import re
 
 MASK = "[credential]"
 
+# Not in the middle of a word, but after what escapes stand for: \n, %20.
+_START = r"(?:(?<![A-Za-z0-9])|(?<=\\[bfnrt])|(?<=%[0-9A-Fa-f]{2}))"
+
 _SHAPES = (
     # By the prefixes that providers give their keys; stars stand for what they left out.
-    r"\b(?:(?:mdm_)?sk|pk|rk|gsk|xai|csk|hf|fw|r8|pplx|nvapi|tgp_v1|ghp|glpat|github_pat)"
+    _START + r"(?:(?:mdm_)?sk|pk|rk|gsk|xai|csk|hf|fw|r8|pplx|nvapi|tgp_v1|ghp|github_pat)"
     r"[-_][\w*.-]{6,}",
-    r"\bAIza[\w*-]{6,}",
-    r"\bya29\.[\w*.-]{6,}",
-    r"\b(?:AKIA|ASIA|ABSK)[A-Za-z0-9+/*]{8,}={0,2}",
-    r"\beyJ[\w-]{6,}(?:\.[\w-]+){0,2}",
-    # By what stands before them, in headers, in addresses and in sentences.
-    r"(?<=[?&;]key=)[^\s&\"'<>]+",
-    r"(?<=\bBearer )[\w.~+/*=-]{3,}|(?<=\bBasic )[A-Za-z0-9+/]{6,}={0,2}",
-    r"(?i:(?<=[?&_-]key=)|(?<=[?&_]token=)|(?<=signature=)|(?<=x-api-key: )|(?<=api-key: ))"
-    r"[^\s&\"'<>]+",
+    _START + r"(?:AIza|ya29\.)[\w*.-]{6,}",
+    _START + r"(?:AKIA|ASIA|ABSK)[\w*+/]{8,}={0,2}",
+    _START + r"eyJ[\w-]{6,}(?:\.[\w-]+){0,2}",
+    # By what stands before them, in headers and addresses.
+    r"(?<=\bBearer )[\w.~+/*=-]{6,}|(?<=\bBasic )[\w+/]{6,}={0,2}",
+    r"(?i:(?<=[?&;_-]key=)|(?<=[?&;_]token=)|(?<=signature=)|(?<=api-key: ))[^\s&\"'<>]+",
 )
-_CREDENTIAL = re.compile("|".join(_SHAPES))
+# ASCII, or letters of other scripts around a credential would hide it.
+_CREDENTIAL = re.compile("|".join(_SHAPES), re.ASCII)
 
 
 def without_credentials(text: str) -> str:

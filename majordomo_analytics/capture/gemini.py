@@ -82,7 +82,7 @@ class GenerateContent(Accumulator):
 
     def __init__(self, *, adds_reasoning: bool = False) -> None:
         super().__init__(adds_reasoning=adds_reasoning)
-        self._queries: set[str] = set()
+        self._queries: set[int] = set()  # hashes: a query may be long
 
     def take(self, document: bytes) -> bool:
         """Merge one document."""
@@ -148,7 +148,7 @@ class GenerateContent(Accumulator):
         for query in queries or ():
             # One that is empty was not run, and one that repeats is billed once.
             if query and len(self._queries) < MAX_QUERIES:
-                self._queries.add(query)
+                self._queries.add(hash(query))
 
 
 class EmbedContent(Accumulator):

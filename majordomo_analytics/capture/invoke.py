@@ -14,8 +14,8 @@ import msgspec
 from majordomo_analytics.capture.accumulator import Accumulator
 from majordomo_analytics.capture.anthropic import Messages
 from majordomo_analytics.capture.bedrock import read_usage
+from majordomo_analytics.capture.chat import ChatCompletions
 from majordomo_analytics.capture.cohere import CohereChat
-from majordomo_analytics.capture.openai import ChatCompletions
 from majordomo_analytics.capture.values import (
     ABSENT,
     Counts,
@@ -55,6 +55,7 @@ class _Answer(msgspec.Struct):
     chunk: msgspec.Raw = ABSENT
     error: msgspec.Raw = ABSENT
     message: msgspec.Raw = ABSENT
+    refusal: msgspec.Raw = msgspec.field(name="Message", default=ABSENT)
     type: msgspec.Raw = ABSENT
     choices: msgspec.Raw = ABSENT
     meta: msgspec.Raw = ABSENT
@@ -102,6 +103,7 @@ class Invoke(Accumulator):
         b"embeddings": _PRESENCE,
         b"embeddingsByType": _PRESENCE,
         b"amazon-bedrock-invocationMetrics": None,
+        b"Message": None,
     }
     kept: ClassVar[Kept] = {**_ANSWER, b"chunk": _ANSWER}
 
@@ -135,18 +137,34 @@ class Invoke(Accumulator):
                 return False
         if text_or_none(answer.message):  # of an answer it is an object
             self.note_error(answer.message)
+        self.note_error(answer.refusal)
         if is_present(answer.metrics):
             self._metrics = bytes(answer.metrics)
             self.is_final = True
-        if self._native is None:
-            self._native = _native_of(answer)
-        if self._native is None:
+        native = self._native = self._native or self._native_of(answer)
+        if native is None:
             self._take_counts(answer)
-        elif self._native.take(document):
-            self.response_id = self._native.response_id
-            self.error_message = self.error_message or self._native.error_message
-            self.is_final |= self._native.is_final
+        elif not native.take(document):
+            return False
+        else:
+            self.response_id = native.response_id
+            self.error_message = self.error_message or native.error_message
+            self.is_final |= native.is_final
         return True
+
+    def _native_of(self, answer: _Answer) -> Accumulator | None:
+        """Return a reader of the API that an answer has the shape of, None if of none."""
+        native: Accumulator
+        if bytes(answer.type).startswith((b'"message', b'"content_block')):
+            native = Messages()
+        elif is_present(answer.choices):
+            native = ChatCompletions()
+        elif is_present(answer.meta):
+            native = CohereChat()
+        else:
+            return None
+        native.flags = self.flags
+        return native
 
     def _take_counts(self, answer: _Answer) -> None:
         usage = answer.usage
@@ -162,9 +180,8 @@ class Invoke(Accumulator):
             self._flat["results"] = [
                 {"tokenCount": result.get("tokenCount", ABSENT).copy()} for result in results
             ]
-        self._is_embedding |= any(
-            map(is_present, (answer.embedding, answer.embeddings, answer.embeddings_by_type))
-        )
+        for value in (answer.embedding, answer.embeddings, answer.embeddings_by_type):
+            self._is_embedding |= bytes(value).startswith((b"[", b"{"))
 
     def usage(self, *, is_streamed: bool, is_complete: bool) -> Usage:
         """Return what was used, as the body says or else as Bedrock does."""
@@ -197,16 +214,6 @@ class Invoke(Accumulator):
             output_tokens = add_counts(usage.output_tokens, result.count("tokenCount"))
             usage = msgspec.structs.replace(usage, output_tokens=output_tokens)
         return usage
-
-
-def _native_of(answer: _Answer) -> Accumulator | None:
-    """Return a reader of the API that an answer has the shape of, None if it has none."""
-    kind = bytes(answer.type)
-    if kind.startswith((b'"message', b'"content_block')):
-        return Messages()
-    if is_present(answer.choices):
-        return ChatCompletions()
-    return CohereChat() if is_present(answer.meta) else None
 
 
 def _filled(usage: Usage, stated: Usage, source: UsageSource, raw: bytes) -> Usage:

@@ -1,7 +1,8 @@
 """OpenAI's shape of usage, which most hosts copy: what it says, and where they differ.
 
 The prompt includes what was cached, the completion includes reasoning. Counts of tools are
-taken only where the provider bills by call and says how many calls there were.
+taken only where the provider bills by call and says how many calls there were: xAI's
+`num_sources_used`, say, are pages that were found, and no searches.
 """
 
 from __future__ import annotations
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 
 TICKS_PLACES = 10
 """xAI states its cost in ticks, of which a dollar has ten to the power of this."""
+
+FINAL_STATUSES = frozenset(
+    {b'"completed"', b'"incomplete"', b'"failed"', b'"cancelled"', b'"expired"'}
+)
+"""Of responses and runs: nothing more will be used."""
 
 KEPT_OF_ANSWER: Kept = {
     b"id": None,
@@ -110,11 +116,7 @@ def read_usage(
             counts.flags.append(flags.USAGE_TOTAL_MISMATCH)
         if (cached or 0) + (created or 0) > input_tokens:
             counts.flags.append(flags.USAGE_PART_OVER_WHOLE)
-    searches = counts.inside("server_tool_use_details", "server_tool_use")
-    calls = counts.inside("server_side_tool_usage_details")
-    web_searches = searches.count("web_search_requests")
-    if web_searches is None:
-        web_searches = calls.count("web_search_calls")
+    web, social, storage, code = _tools(counts)
     return Usage(
         input_tokens=input_tokens,
         cached_tokens=cached,
@@ -126,14 +128,30 @@ def read_usage(
         reasoning_tokens=reasoning,
         output_audio_tokens=completion.count("audio_tokens"),
         output_image_tokens=completion.count("image_tokens"),
-        web_searches=web_searches,
-        social_searches=calls.count("x_search_calls"),
-        storage_searches=calls.count("file_search_calls"),
-        code_executions=calls.count("code_interpreter_calls"),
+        web_searches=web,
+        social_searches=social,
+        storage_searches=storage,
+        code_executions=code,
         input_audio_ms=counts.milliseconds("prompt_audio_seconds"),
         stated_cost=stated_cost(counts),
         service_tier=service_tier,
     )
+
+
+def _tools(counts: Counts) -> tuple[int | None, int | None, int | None, int | None]:
+    """Return the searches of the web, of social media and of files, and the code runs."""
+    if counts.has("server_side_tool_usage_details"):
+        calls = counts.inside("server_side_tool_usage_details")
+        return (
+            calls.count("web_search_calls"),
+            calls.count("x_search_calls"),
+            calls.count("file_search_calls"),
+            calls.count("code_interpreter_calls"),
+        )
+    for name in ("server_tool_use_details", "server_tool_use"):
+        if counts.has(name):
+            return counts.inside(name).count("web_search_requests"), None, None, None
+    return None, None, None, None
 
 
 def _with_reasoning(
@@ -158,9 +176,12 @@ def stated_cost(counts: Counts) -> str | None:
     """Return the US dollars that a host says its answer cost, as decimal text."""
     ticks = counts.count("cost_in_usd_ticks")
     if ticks is not None:
-        return str(Decimal(ticks).scaleb(-TICKS_PLACES))
-    is_itemised = counts.inside("cost").has("total_cost")
-    cost = counts.money("cost", "total_cost") if is_itemised else counts.money("cost")
+        return f"{Decimal(ticks).scaleb(-TICKS_PLACES):f}"
+    if not counts.has("cost"):
+        return counts.money("estimated_cost")
+    if counts.inside("cost").has("total_cost"):
+        return counts.money("cost", "total_cost")
+    cost = counts.money("cost")
     if cost is None or counts.value("is_byok") is not True:
         return cost
     # With a key of the caller's own the cost is a router's fee, and the model comes on top.

@@ -9,6 +9,7 @@ import msgspec
 from majordomo_analytics.capture.agents import InvokeAgent
 from majordomo_analytics.capture.anthropic import Messages
 from majordomo_analytics.capture.bedrock import Converse
+from majordomo_analytics.capture.chat import ChatCompletions
 from majordomo_analytics.capture.cohere import CohereChat, Embed, Rerank
 from majordomo_analytics.capture.encodings import Decoder
 from majordomo_analytics.capture.eventstream import Frames
@@ -17,13 +18,8 @@ from majordomo_analytics.capture.interactions import Interactions
 from majordomo_analytics.capture.invoke import Invoke
 from majordomo_analytics.capture.media import Images, Speech, Transcriptions
 from majordomo_analytics.capture.ollama import Ollama
-from majordomo_analytics.capture.openai import (
-    Assistants,
-    BackgroundResponse,
-    ChatCompletions,
-    Embeddings,
-    Responses,
-)
+from majordomo_analytics.capture.openai import Assistants, Embeddings
+from majordomo_analytics.capture.responses import BackgroundResponse, Responses
 from majordomo_analytics.capture.streams import Events, Form
 from majordomo_analytics.records import flags
 from majordomo_analytics.records.usage import MISSING, Usage

@@ -62,10 +62,11 @@ class UsageTaker:
     def feed(self, chunk: bytes) -> bytes:
         """Take the next bytes of the body; return what goes on now."""
         if self._is_between and chunk.endswith(_ENDS_OF_EVENT):
-            if _USAGE not in chunk:
+            at = chunk.find(_USAGE)
+            if at < 0:
                 return chunk
             if _is_line_of_data(chunk):
-                return self._in_one_line(chunk)
+                return self._in_one_line(chunk, at)
         if self._has_begun:
             return chunk if self._is_other else self._in_events(chunk)
         text = chunk.lstrip(_BEFORE_TEXT)
@@ -122,29 +123,38 @@ class UsageTaker:
         if len(event) > MAX_HELD_BYTES:
             self.is_left = True
             return event
-        if _USAGE not in event:
+        at = event.find(_USAGE)
+        if at < 0:
             return event
-        return self._in_one_line(event) if _is_line_of_data(event) else self._in_lines(event)
+        return self._in_one_line(event, at) if _is_line_of_data(event) else self._in_lines(event)
 
-    def _in_one_line(self, event: bytes) -> bytes:
-        """Do the same for one line of data, quickly if nothing about it is odd."""
+    def _in_one_line(self, event: bytes, at: int) -> bytes:
+        """Do the same for one line of data, quickly if nothing about it is odd.
+
+        Parameters
+        ----------
+        at
+            Where the name first stands.
+        """
         chunk = decode(_chunk_decoder, event[5:])
         # With escapes about, a name may be another than it looks.
-        if chunk is None or b"\\u00" in event:
+        if chunk is None or (b"\\" in event and b"\\u00" in event):
             return self._in_lines(event)
         if not chunk.usage:
             return event
-        value = bytes(chunk.usage)
-        if value != b"null" and _is_for_usage(chunk):
+        before, after = event[:at].rstrip(), event[at + len(_USAGE) :]
+        if not before.endswith(b",") or _USAGE in after:
+            return self._in_lines(event)
+        # Only one has that name, so it is the one that was read.
+        if after.startswith(b":null"):
+            return before[:-1].rstrip() + after[5:]
+        if _is_for_usage(chunk):
             return b""
-        before, _, after = event.partition(_USAGE)
-        before = before.rstrip()
-        if before.endswith(b",") and _USAGE not in after and value.startswith(_USAGE_KINDS):
-            # Only one has that name, so it is the one that was read.
-            colon = _COLON.match(after)
-            if colon is not None:
-                return before[:-1].rstrip() + after[colon.end() + len(value) :]
-        return self._in_lines(event)
+        value = bytes(chunk.usage)
+        colon = _COLON.match(after)
+        if colon is None or not value.startswith(_USAGE_KINDS):
+            return self._in_lines(event)
+        return before[:-1].rstrip() + after[colon.end() + len(value) :]
 
     def _in_lines(self, event: bytes) -> bytes:
         """Do the same whatever the lines of the event are, and however it is written."""

@@ -11,7 +11,7 @@ import typer
 from majordomo_analytics.cli.options import DEFAULT_DATA, DataOption
 from majordomo_analytics.errors import MissingExtraError
 
-NEEDED = ("aiohttp", "prometheus_client", "starlette", "uvicorn")
+NEEDED = ("aiohttp", "brotli", "prometheus_client", "python_multipart", "starlette", "uvicorn")
 
 
 def require_proxy_extra(feature: str) -> None:

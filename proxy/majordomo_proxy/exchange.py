@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from majordomo_analytics.capture.media import usage_of_speech
 from majordomo_analytics.capture.reader import UsageReader
 from majordomo_analytics.records import flags
 from majordomo_analytics.records.ids import new_request_id
@@ -136,8 +137,11 @@ class Exchange:
         model = _text(captured.model if captured else None) or self.routed_model or requested_model
         fields: dict[str, object] = {}
         if captured is not None:
+            usage = captured.usage
+            if self.flavour == "speech" and self.status == 200 and usage.status == "missing":
+                usage = usage_of_speech(facts.input_characters)
             fields = {
-                "usage": captured.usage,
+                "usage": usage,
                 "is_streamed": captured.is_streamed,
                 "response_id": _text(captured.response_id),
             }

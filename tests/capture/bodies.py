@@ -20,6 +20,19 @@ class Case:
     model: str | None = None
     response_id: str | None = None
     is_streamed: bool = False
+    adds_reasoning: bool = False
+
+    def read(
+        self, *chunks: bytes, content_encoding: str | None = None, complete: bool = True
+    ) -> Captured:
+        """Return what a reader makes of these chunks, or of the whole answer."""
+        return read(
+            self.flavour,
+            *(chunks or (self.body,)),
+            content_encoding=content_encoding,
+            complete=complete,
+            adds_reasoning=self.adds_reasoning,
+        )
 
 
 def read(
@@ -27,9 +40,10 @@ def read(
     *chunks: bytes,
     content_encoding: str | None = None,
     complete: bool = True,
+    adds_reasoning: bool = False,
 ) -> Captured:
     """Return what a reader makes of a body that comes in these chunks."""
-    reader = UsageReader(flavour, content_encoding=content_encoding)
+    reader = UsageReader(flavour, content_encoding=content_encoding, adds_reasoning=adds_reasoning)
     for chunk in chunks:
         reader.feed(chunk)
     return reader.finish(complete=complete)

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from majordomo_analytics.capture import agents
+from majordomo_analytics.capture.flavours import Flavour
 from majordomo_analytics.records import flags
 from majordomo_analytics.records.usage import Iteration
 from tests.capture.bodies import known, read
@@ -105,10 +106,11 @@ def test_tier_and_latency_are_those_of_the_answer() -> None:
     assert (found["service_tier"], found["speed"]) == ("flex", "optimized")
 
 
+@pytest.mark.parametrize("name", ["message", "Message"])
 @pytest.mark.parametrize("flavour", ["converse", "invoke", "invoke_agent"])
-def test_error_body_has_a_message(flavour: str) -> None:
-    """Bedrock's errors are a message and nothing else."""
-    captured = read(flavour, b'{"message": "The model identifier is invalid."}')  # type: ignore[arg-type]
+def test_error_body_has_a_message(flavour: Flavour, name: str) -> None:
+    """Bedrock's errors are a message and nothing else; AWS itself writes it large."""
+    captured = read(flavour, json.dumps({name: "The model identifier is invalid."}).encode())
 
     assert captured.error_message == "The model identifier is invalid."
     assert captured.usage.status == "missing"

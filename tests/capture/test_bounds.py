@@ -53,6 +53,29 @@ def spaces(pieces: int) -> Iterator[bytes]:
     yield b"{" + USAGE
 
 
+def items(pieces: int) -> Iterator[bytes]:
+    yield b'{"object": "response", "output": ['
+    for _ in range(pieces):
+        yield b'{"type": "message", "content": "' + b"lorem ip" * (PIECE // 8) + b'"}, '
+    yield b'{"type": "web_search_call", "action": {"type": "search"}}], '
+    yield b'"usage": {"input_tokens": 3, "output_tokens": 4}, "model": "m"}'
+
+
+def test_response_of_two_hundred_megabytes_needs_a_few() -> None:
+    """What is counted in a long output is found, and the output is not held."""
+    reader = UsageReader("responses")
+    tracemalloc.start()
+    try:
+        for chunk in items(200 * MEGABYTE // PIECE):
+            reader.feed(chunk)
+        captured = reader.finish(complete=True)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert (captured.usage.input_tokens, captured.usage.web_searches) == (3, 1)
+    assert peak < 8 * MEGABYTE
+
+
 @pytest.mark.parametrize(
     "answer", [long_text, numbers, one_line_of_events, comment, empty_data_lines, spaces]
 )

@@ -69,7 +69,7 @@ def test_cache_larger_than_what_is_billed_is_flagged() -> None:
 def test_error_is_text_where_an_answer_is_an_object(body: bytes, message: str | None) -> None:
     """The member that holds the message of an answer holds that of an error, too."""
     for flavour in ("cohere_chat", "embed", "rerank"):
-        captured = read(flavour, body)  # type: ignore[arg-type]
+        captured = read(flavour, body)
         assert captured.error_message == message
         assert captured.usage.status == "missing"
 

@@ -10,11 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from majordomo_analytics.capture import streams
-from tests.capture import bodies, bodies_others
-from tests.capture.bodies import Case, known, read
-from tests.capture.compressed import ENCODINGS
-
-CASES = [*bodies.CASES, *bodies_others.CASES]
+from tests.capture.bodies import Case, known
+from tests.capture.cases import CASES
+from tests.support.compressed import ENCODINGS
 
 
 def in_two(compress: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
@@ -35,7 +33,7 @@ each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 @each_case
 def test_counts_are_those_in_the_body(case: Case) -> None:
     """The reader finds the counts that a person reads in the answer, and no others."""
-    captured = read(case.flavour, case.body)
+    captured = case.read()
     assert known(captured) == case.counts
     assert captured.usage.status == "reported"
     assert captured.usage.source == ("stream_final" if case.is_streamed else "body")
@@ -50,11 +48,11 @@ def test_counts_are_those_in_the_body(case: Case) -> None:
 @pytest.mark.parametrize("way", SENT)
 def test_one_cut_anywhere_changes_nothing(case: Case, way: str) -> None:
     """Two chunks say the same as one, wherever the cut is, compressed or not."""
-    whole = read(case.flavour, case.body)
+    whole = case.read()
     header, compress = SENT[way]
     body = compress(case.body)
     for cut in range(len(body) + 1):
-        parts = read(case.flavour, body[:cut], body[cut:], content_encoding=header)
+        parts = case.read(body[:cut], body[cut:], content_encoding=header)
         assert parts == whole, f"cut at {cut}"
 
 
@@ -65,7 +63,7 @@ def test_single_bytes_say_the_same(case: Case, way: str) -> None:
     header, compress = SENT[way]
     body = compress(case.body)
     single = [bytes((byte,)) for byte in body]
-    assert read(case.flavour, *single, content_encoding=header) == read(case.flavour, case.body)
+    assert case.read(*single, content_encoding=header) == case.read()
 
 
 @given(case=st.sampled_from(CASES), data=st.data())
@@ -74,18 +72,18 @@ def test_random_cuts_change_nothing(case: Case, data: st.DataObject) -> None:
     cuts = data.draw(st.lists(st.integers(0, len(case.body)), max_size=40).map(sorted))
     edges = [0, *cuts, len(case.body)]
     chunks = [case.body[a:b] for a, b in pairwise(edges)]
-    assert read(case.flavour, *chunks) == read(case.flavour, case.body)
+    assert case.read(*chunks) == case.read()
 
 
 @each_case
 def test_scanned_documents_say_the_same(case: Case, monkeypatch: pytest.MonkeyPatch) -> None:
     """A document too large to hold is read as a small one is, wherever it is cut."""
-    whole = read(case.flavour, case.body)
+    whole = case.read()
     for held in (8, 40, 333):
         monkeypatch.setattr(streams, "MAX_HELD_BYTES", held)
-        assert read(case.flavour, *(bytes((byte,)) for byte in case.body)) == whole
+        assert case.read(*(bytes((byte,)) for byte in case.body)) == whole
         for cut in range(0, len(case.body), 7):
-            assert read(case.flavour, case.body[:cut], case.body[cut:]) == whole
+            assert case.read(case.body[:cut], case.body[cut:]) == whole
 
 
 @pytest.mark.parametrize(
@@ -93,9 +91,9 @@ def test_scanned_documents_say_the_same(case: Case, monkeypatch: pytest.MonkeyPa
 )
 def test_truncated_answers_never_report_more(case: Case) -> None:
     """An answer cut anywhere keeps what came: never more than the whole answer says."""
-    whole = read(case.flavour, case.body)
+    whole = case.read()
     for end in range(len(case.body)):
-        cut = read(case.flavour, case.body[:end], complete=False)
+        cut = case.read(case.body[:end], complete=False)
         if cut.usage.status == "reported":
             assert known(cut) == known(whole)
         elif not case.is_streamed:

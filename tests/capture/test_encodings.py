@@ -14,7 +14,7 @@ from majordomo_analytics.capture import decompressors, encodings
 from majordomo_analytics.capture.encodings import Decoder, decoded_whole
 from majordomo_analytics.records import flags
 from tests.capture.bodies import CASES, CHAT_COUNTS, known, read
-from tests.capture.compressed import ENCODINGS, skippable_frame, wide_zstd
+from tests.support.compressed import ENCODINGS, skippable_frame, wide_zstd
 
 CASE = CASES[0]
 NOISE = random.Random(7).randbytes(200_000)

@@ -93,23 +93,41 @@ def test_message_is_bounded_and_clean() -> None:
     assert captured.flags == (flags.TEXT_CLEANED,)
 
 
-@pytest.mark.parametrize(
-    "secret",
-    [
-        "sk-proj-abcdefgh1234",
-        "sk-ant-api03-abcdefgh",
-        "mdm_sk_abcdefgh1234",
-        "gsk_abcdefgh1234",
-        "xai-abcdefgh1234",
-        "AIzaSyAbcdefgh1234",
-        "sk-abc***********wxyz",
-    ],
-)
-def test_credentials_are_not_repeated(secret: str) -> None:
-    """A message that repeats a credential loses it, whole or masked."""
+def test_credentials_are_not_repeated() -> None:
+    """A message that repeats a credential loses it before it is cut to its length."""
+    secret = "sk-proj-abcdefgh1234"
     message = f"Incorrect API key provided: {secret}. See https://example.com/keys."
-    captured = read("chat", json.dumps({"error": {"message": message}}).encode())
-    shown = "Incorrect API key provided: [credential] See https://example.com/keys."
-    assert captured.error_message is not None
-    assert secret not in captured.error_message
-    assert captured.error_message in {shown, shown.replace("] See", "]. See")}
+    for body in ({"error": {"message": message}}, {"error": {"code": message}}, {"error": message}):
+        captured = read("chat", json.dumps(body).encode())
+        assert "Incorrect API key provided: [credential]" in str(captured.error_message)
+        assert secret not in str(captured.error_message)
+    for start in range(470, 501):
+        body = {"error": {"message": "x" * start + f" {secret}" * 20}}
+        assert "sk-" not in str(read("chat", json.dumps(body).encode()).error_message)
+
+
+def test_message_is_cut_between_characters() -> None:
+    """A message is never cut inside a character, however many bytes that has."""
+    for text in ("\U0001f600", "e\u0301", "语"):
+        captured = read("chat", json.dumps({"error": text * 600}).encode())
+        assert captured.error_message == (text * 600)[:500]
+        assert captured.error_message.encode().decode() == captured.error_message
+
+
+@pytest.mark.parametrize("error", [{}, [], 0, 5, True])
+def test_error_without_a_word_is_none(error: object) -> None:
+    """A member `error` that says nothing is not a failure."""
+    captured = read("chat", json.dumps({"error": error, "usage": CHAT_USAGE}).encode())
+    assert captured.error_message is None
+    assert captured.usage.status == "reported"
+
+
+def test_message_at_the_root_is_an_error_if_nothing_was_answered() -> None:
+    """Some hosts have an error's message at the root, where an answer has choices."""
+    error = {"object": "error", "message": "No such model", "code": 404}
+    assert read("chat", json.dumps(error).encode()).error_message == "No such model"
+    answer = CHAT_CHUNK | {"message": "Bonjour"}
+    assert read("chat", json.dumps(answer).encode()).error_message is None
+    for message in ({"role": "assistant"}, ["x"], 5, None):
+        odd = {"message": message}
+        assert read("chat", json.dumps(odd).encode()).error_message is None

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from majordomo_analytics.capture.eventstream import Frames, is_prelude
+from majordomo_analytics.capture.flavours import Flavour
 from majordomo_analytics.capture.reader import UsageReader
 from majordomo_analytics.records import flags
 from tests.capture.bodies import known, read
@@ -122,6 +123,19 @@ def test_members_of_a_chunk_come_in_any_order(payload: str, held: int) -> None:
     assert documents(stream, held=held)[0] == [{"chunk": {"usage": {"a": "ÿÿÿ?"}}}]
 
 
+@pytest.mark.parametrize("held", [8, 65_536])
+@pytest.mark.parametrize("text", ["a===", "=", "AAAA====", "e30", "\\u0065", ""])
+def test_chunk_that_is_no_base64_is_passed_over(text: str, held: int) -> None:
+    """A chunk with nonsense inside says nothing, and the one after it is read."""
+    headers = header(":event-type", "chunk") + header(":message-type", "event")
+    odd = raw_frame(headers, b'{"bytes":"%b"}' % text.encode())
+
+    found, frames = documents(odd + nested({"usage": {"a": 1}}), held=held)
+
+    assert found[-1] == {"chunk": {"usage": {"a": 1}}}
+    assert frames.is_whole
+
+
 @pytest.mark.parametrize(
     "headers",
     [
@@ -173,7 +187,7 @@ def test_damage_is_flagged_and_makes_usage_partial() -> None:
     assert known(captured) == {"input_tokens": 3, "output_tokens": 4}
     assert captured.flags == (flags.BODY_NOT_READ,)
 
-    captured = read("converse", damaged)
+    captured = read("converse", damaged, usage)
     assert captured.usage.status == "missing"
     assert captured.flags == (flags.BODY_NOT_READ,)
 
@@ -202,10 +216,10 @@ def test_damage_is_flagged_and_makes_usage_partial() -> None:
     ],
 )
 @pytest.mark.parametrize("flavour", ["converse", "invoke", "invoke_agent"])
-def test_exception_after_a_success_is_an_error(flavour: str, last: bytes, message: str) -> None:
+def test_exception_after_a_success_is_an_error(flavour: Flavour, last: bytes, message: str) -> None:
     """A stream that is or ends in an exception says so, whatever the status was."""
     for stream in (last, b"".join(CONVERSE_EVENTS) + last):
-        captured = read(flavour, stream)  # type: ignore[arg-type]
+        captured = read(flavour, stream)
 
         assert captured.error_message == message
         assert captured.flags == (flags.ERROR_IN_STREAM,)
@@ -248,6 +262,38 @@ def test_cuts_of_any_size_change_nothing(data: st.DataObject, held: int) -> None
     assert documents(*pieces, held=held)[0] == documents(stream, held=held)[0]
 
 
+NAMES = (
+    *("usage", "metadata", "message", "type", "inputTokens", "outputTokens", "cacheDetails"),
+    *("choices", "meta", "billed_units", "results", "tokenCount", "trace", "traceId", "error"),
+    *("orchestrationTrace", "modelInvocationOutput", "modelInvocationInput", "embedding"),
+    *("foundationModel", "amazon-bedrock-invocationMetrics", "inputTokenCount", "serviceTier"),
+)
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers(-1, 9) | st.floats() | st.sampled_from(NAMES),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(
+    payloads=st.lists(ANYTHING, min_size=1, max_size=4),
+    event=st.sampled_from(["metadata", "trace", "usage", "nested"]),
+    flavour=st.sampled_from(["converse", "invoke", "invoke_agent"]),
+    data=st.data(),
+)
+def test_events_of_any_kind_say_the_same_at_every_cut(
+    payloads: list[object], event: str, flavour: Flavour, data: st.DataObject
+) -> None:
+    """Whatever JSON is in an event, the reader does not raise and no cut is seen."""
+    parts = [nested(one) if event == "nested" else frame(event, one) for one in payloads]
+    stream = b"".join(parts)
+    cut = data.draw(st.integers(0, len(stream)))
+
+    assert read(flavour, stream[:cut], stream[cut:]) == read(flavour, stream)
+
+
 @given(noise=st.binary(max_size=300), at=st.integers(0, len(STREAM)))
 def test_noise_is_survived(noise: bytes, at: int) -> None:
     """Any bytes after any part of a stream never make the reader raise."""
@@ -265,7 +311,7 @@ def test_sound_frames_of_any_payload_are_survived(payload: bytes, event: str) ->
         for held in (8, 65_536):
             documents(body + STREAM, held=held)
         for flavour in ("converse", "invoke", "invoke_agent"):
-            read(flavour, body)  # type: ignore[arg-type]
+            read(flavour, body)
 
 
 def test_text_of_an_agent_is_no_document() -> None:

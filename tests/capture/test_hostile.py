@@ -14,10 +14,9 @@ from majordomo_analytics.capture.flavours import Flavour
 from majordomo_analytics.capture.reader import ACCUMULATORS, NOTHING, Captured
 from majordomo_analytics.records import flags
 from majordomo_analytics.records.usage import MAX_COUNT
-from tests.capture import bodies, bodies_others
+from tests.capture import bodies_others
 from tests.capture.bodies import CHAT_CHUNK, Case, known, read, sse
-
-CASES = [*bodies.CASES, *bodies_others.CASES]
+from tests.capture.cases import CASES
 
 NO_COUNTS = ["-5", "5.0", "1e3", "1e30", '"5"', "true", "[5]", "{}", "NaN", "-Infinity", "1e999"]
 TOO_LARGE = [str(MAX_COUNT + 1), "9" * 5000]
@@ -26,6 +25,7 @@ MEMBERS = [
     *("usage", "usageMetadata", "choices", "candidates", "response", "message", "error", "type"),
     *("chunk", "delta", "interaction", "meta", "metadata", "trace", "results", "embedding"),
     *("x_groq", "tool_usage", "promptFeedback", "model", "id", "service_tier"),
+    *("output", "usage_breakdown", "object", "status", "background", "duration", "last_error"),
 ]
 CHAT = '{"usage": {"prompt_tokens": %s, "completion_tokens": 7}}'
 OTHER = '{"usage": {"input_tokens": %s, "output_tokens": 7}}'
@@ -59,6 +59,32 @@ def test_what_is_no_count_is_null_and_flagged(flavour: Flavour, value: str) -> N
     assert captured.usage.flags == (flags.USAGE_BAD_NUMBER,)
     assert captured.usage.status == "reported"
     assert captured.flags == ()
+
+
+@pytest.mark.parametrize("value", [*NO_COUNTS, *TOO_LARGE])
+@pytest.mark.parametrize(
+    ("flavour", "template", "names"),
+    [
+        ("chat", '{"cost_in_usd_ticks": %s}', {"stated_cost"}),
+        ("chat", '{"prompt_tokens_details": {"cached_tokens": %s}}', {"cached_tokens"}),
+        ("chat", '{"num_cached_tokens": %s}', {"cached_tokens"}),
+        ("chat", '{"server_side_tool_usage_details": {"x_search_calls": %s}}', {"social_searches"}),
+        ("chat", '{"server_tool_use_details": {"web_search_requests": %s}}', {"web_searches"}),
+        ("responses", '{"output_tokens_details": {"reasoning_tokens": %s}}', {"reasoning_tokens"}),
+        ("messages", '{"server_tool_use": {"web_search_requests": %s}}', {"web_searches"}),
+        ("messages", '{"cache_read_input_tokens": %s}', {"cached_tokens", "input_tokens"}),
+    ],
+)
+def test_part_that_is_no_count_is_null_and_flagged(
+    flavour: Flavour, template: str, names: set[str], value: str
+) -> None:
+    """A part that is no count is unknown and flagged, with the whole it would change."""
+    good = "input_tokens" if flavour != "chat" else "prompt_tokens"
+    usage = f'{{"{good}": 40, "output_tokens": 7, ' + (template % value)[1:]
+    captured = read(flavour, f'{{"usage": {usage}}}'.encode())
+    expected = {"input_tokens": 40, "output_tokens": 7}
+    assert known(captured) == {k: v for k, v in expected.items() if k not in names}
+    assert captured.usage.flags == (flags.USAGE_BAD_NUMBER,)
 
 
 @pytest.mark.parametrize("flavour", TEMPLATES)
@@ -195,7 +221,7 @@ def test_damaged_answers_are_survived(case: Case, data: st.DataObject) -> None:
     body = bytearray(case.body)
     for _ in range(data.draw(st.integers(1, 5))):
         body[data.draw(st.integers(0, len(body) - 1))] = data.draw(st.integers(0, 255))
-    read(case.flavour, bytes(body))
+    case.read(bytes(body))
 
 
 @given(

@@ -41,6 +41,14 @@ def test_interaction_that_has_begun_is_not_final(event: str) -> None:
     assert read("interactions", body, complete=False).usage.status == "partial"
 
 
+def test_interaction_that_is_no_object_is_passed_over() -> None:
+    """An event with nonsense where the interaction should be does not hide the next."""
+    odd = {"event_type": "interaction.completed", "interaction": [5]}
+    end = {"event_type": "interaction.completed", "interaction": INTERACTION}
+
+    assert read("interactions", sse(odd, end)).usage.output_tokens == 41 + 60
+
+
 def test_modalities_are_in_lower_case() -> None:
     """Each list of modalities is read, those of tools on top."""
     found = counts(

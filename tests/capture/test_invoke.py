@@ -21,8 +21,7 @@ HEADERS = {
     "x-amzn-bedrock-invocation-latency": "700",
 }
 HEADER_COUNTS = {"input_tokens": 112, "cached_tokens": 100, "output_tokens": 34}
-START = MESSAGE_START["message"]
-assert isinstance(START, dict)
+START: dict[str, object] = json.loads(json.dumps(MESSAGE_START["message"]))
 
 
 def with_headers(body: object, headers: Mapping[str, str] = HEADERS) -> Captured:
@@ -154,6 +153,13 @@ def test_metrics_that_differ_from_the_maker_are_flagged() -> None:
     assert captured.usage.flags == (flags.USAGE_TOTAL_MISMATCH,)
 
 
+def test_chunk_that_is_no_object_is_passed_over() -> None:
+    """A chunk with nonsense inside does not hide the others."""
+    body = nested(MESSAGE_START) + nested([5]) + nested("x") + nested(MESSAGE_DELTA)
+
+    assert read("invoke", body).usage.output_tokens == 88
+
+
 def test_stream_cut_before_its_delta_is_partial() -> None:
     """The count in the first event is a seed, not what was written."""
     captured = read("invoke", nested(MESSAGE_START), complete=False)
@@ -167,6 +173,13 @@ def test_model_of_the_body_is_not_the_one_billed() -> None:
     """Bedrock bills the model in the path; a body names its maker's, or a file."""
     assert with_headers(START).model is None
     assert with_headers({"choices": [], "model": "/opt/ml/model"}).model is None
+
+
+def test_oddities_of_the_makers_text_are_flagged() -> None:
+    """What is odd about the text of a maker's own answer is odd about the row."""
+    captured = with_headers(START | {"id": "msg\0_1"})
+    assert captured.response_id == "msg_1"
+    assert captured.flags == (flags.TEXT_CLEANED,)
 
 
 def test_other_flavours_do_not_read_these_headers() -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from majordomo_analytics.capture import streams
 from majordomo_analytics.capture.requests import RequestFacts, RequestReader
-from tests.capture.compressed import ENCODINGS
+from tests.support.compressed import ENCODINGS
 
 BODY = {
     "messages": [{"role": "user", "content": '"model": "no", "stream": false, 日本語'}],

@@ -6,7 +6,7 @@ import gzip
 import json
 import zlib
 
-from tests.capture import bodies, bodies_others
+from tests.capture.cases import CASES
 from tests.fuzz.targets import ENCODINGS, FLAVOURS
 
 REQUESTS = (
@@ -25,18 +25,17 @@ PATHS = (
 
 def seeds(target: str) -> list[bytes]:
     """Return the first inputs of a target."""
-    cases = [*bodies.CASES, *bodies_others.CASES]
     if target == "answers":
         found = []
-        for case in cases:
+        for case in CASES:
             flavour = FLAVOURS.index(case.flavour)
             found.append(bytes((flavour, 0, 2)) + case.body)
             found.append(bytes((flavour, ENCODINGS.index("gzip"), 3)) + gzip.compress(case.body))
         return found
     if target == "streams":
-        return [b"\x01" + case.body for case in cases if case.is_streamed]
+        return [b"\x01" + case.body for case in CASES if case.is_streamed]
     if target == "encodings":
-        body = cases[0].body
+        body = CASES[0].body
         return [b"\x01\x00" + gzip.compress(body), b"\x02\x00" + zlib.compress(body)]
     if target == "requests":
         return [bytes((number, 0, 1)) + body for number in (1, 2) for body in REQUESTS]

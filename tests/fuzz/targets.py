@@ -130,7 +130,7 @@ def paths(data: bytes) -> None:
     """Read bytes as the path of a request."""
     path = data.decode("ascii", "replace")
     for dialect in ("openai", "anthropic", "gemini", "cohere", "bedrock"):
-        flavour_of(dialect, "POST", path)  # type: ignore[arg-type]  # a name of each
+        flavour_of(dialect, "POST", path)
     model_in_path(path)
 
 

@@ -26,6 +26,7 @@ def proxy(tmp_path_factory: pytest.TempPathFactory, upstream: Upstream) -> Itera
         data,
         openai_base_url=address,
         anthropic_base_url=address,
+        bedrock_base_url=address,
         gemini_base_url=f"{address}/prefix",
         read_timeout_s="1.5",
         abandoned_read_s="5",

@@ -223,3 +223,41 @@ def test_an_open_stream_is_cut_when_the_proxy_stops_and_has_a_row(
     assert status == 0
     assert (row["outcome"], row["status_code"]) == ("interrupted", 200)
     assert row["indexed_Feature"] == "chat"
+
+
+def test_speech_is_billed_by_the_characters_of_the_request(proxy: RunningProxy) -> None:
+    """The answer is audio and says nothing; what the request held is an estimate."""
+    spoken = {"model": "tts-1", "voice": "alloy", "input": "Grüß Gott ☕"}
+    row = row_of(proxy, proxy.post("/v1/audio/speech?script=not-json", json=spoken))
+
+    assert (row["api_flavour"], row["model"]) == ("speech", "tts-1")
+    assert (row["input_characters"], row["input_tokens"]) == (11, None)
+    assert (row["usage_status"], row["usage_source"]) == ("estimated", "request")
+    assert row["flags"] == []
+
+
+def test_an_upload_names_its_model(proxy: RunningProxy) -> None:
+    """Audio is sent as a form; the answer states how long it was, or its tokens."""
+    answer = proxy.post(
+        "/v1/audio/transcriptions?script=content-length",
+        json=None,
+        data={"model": "whisper-1", "response_format": "json"},
+        files={"file": ("a.wav", b"RIFF" + bytes(300_000))},
+    )
+    row = row_of(proxy, answer)
+
+    assert (row["api_flavour"], row["requested_model"]) == ("transcriptions", "whisper-1")
+    assert row["request_bytes"] > 300_000
+
+
+def test_counts_in_the_headers_are_read_where_an_api_puts_them_there(proxy: RunningProxy) -> None:
+    answer = proxy.post(
+        "/model/meta.llama3-8b-instruct-v1%3A0/invoke?script=counted-in-headers",
+        headers={**proxy.headers(), "X-Majordomo-Bedrock-Region": "us-east-1"},
+    )
+    row = row_of(proxy, answer)
+
+    assert (row["provider"], row["api_flavour"]) == ("bedrock", "invoke")
+    assert row["model"] == "meta.llama3-8b-instruct-v1:0"
+    assert (row["input_tokens"], row["output_tokens"]) == (31, 9)
+    assert (row["usage_status"], row["usage_source"]) == ("reported", "header")

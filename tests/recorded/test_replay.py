@@ -72,7 +72,7 @@ async def call_all(url: str, key: str, exchanges: list[Exchange]) -> dict[int, h
 
 
 def test_recorded_calls_replayed_through_the_proxy(tmp_path: Path) -> None:
-    """Usage is exact on at least 98 of 100 answers that state it; the rest is listed."""
+    """Usage is exact on 995 of 1,000 answers that state it; the rest is listed."""
     exchanges = [each for each in traffic.exchanges() if each.provider in PROVIDERS]
     with (
         Upstream(play_back) as upstream,
@@ -98,10 +98,10 @@ def test_recorded_calls_replayed_through_the_proxy(tmp_path: Path) -> None:
         expected = oracle.expected_usage(exchange)
         if expected is None:
             continue
-        counts = {name: row[name] for name in oracle.OUR_NAMES.values() if row[name]}
-        if counts == {name: count for name, count in expected.items() if count}:
-            exact[exchange.provider] += 1
+        wrong = oracle.differences(row, expected)
+        if wrong:
+            others.append(f"{exchange}: (the row, the oracle) {wrong}")
         else:
-            others.append(f"{exchange}: the row has {counts}, the oracle {expected}")
+            exact[exchange.provider] += 1
     sys.stdout.write("\n".join(["", str(dict(exact)), *others]))
-    assert exact.total() >= 0.98 * (exact.total() + len(others)), others
+    assert exact.total() >= 0.995 * (exact.total() + len(others)), others

@@ -82,6 +82,12 @@ async def silent_in_stream(_: Received, writer: asyncio.StreamWriter) -> None:
     await asyncio.sleep(30)
 
 
+async def counted_in_headers(_: Received, writer: asyncio.StreamWriter) -> None:
+    counts = ("x-amzn-bedrock-input-token-count: 31", "x-amzn-bedrock-output-token-count: 9")
+    body = b'{"generation":"Hello"}'
+    writer.write(head("200 OK", *counts, f"Content-Length: {len(body)}") + body)
+
+
 async def rate_limited(_: Received, writer: asyncio.StreamWriter) -> None:
     body = b'{"error":{"message":"Rate limit reached","type":"requests","code":"rate_limit"}}'
     writer.write(head("429 Too Many Requests", f"Content-Length: {len(body)}") + body)
@@ -136,6 +142,7 @@ SCRIPTS = {
     "silent": silent,
     "silent-in-stream": silent_in_stream,
     "rate-limited": rate_limited,
+    "counted-in-headers": counted_in_headers,
     "redirect": redirect,
     "echo-length": echo_length,
     "slow": slow_stream,
