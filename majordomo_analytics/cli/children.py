@@ -54,7 +54,9 @@ def sigterm_raises() -> Iterator[None]:
 
 
 @contextmanager
-def running_proxy(data: Path, environment: Mapping[str, str]) -> Iterator[str]:
+def running_proxy(
+    data: Path, environment: Mapping[str, str], *, config: Path | None = None
+) -> Iterator[str]:
     """Run `mdm proxy` on a free port, yield its address; it ends, drained, with the block.
 
     Raises
@@ -65,6 +67,7 @@ def running_proxy(data: Path, environment: Mapping[str, str]) -> Iterator[str]:
     port = _free_port()
     command = [sys.executable, "-m", "majordomo_analytics", "proxy"]
     command += ["--data", str(data), "--host", "127.0.0.1", "--port", str(port)]
+    command += [] if config is None else ["--config", str(config)]
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
             command,

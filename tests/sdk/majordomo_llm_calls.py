@@ -23,7 +23,9 @@ MODELS = {
     "baseten": "zai-org/GLM-5.3",
     "bedrock": "us.meta.llama4-scout-17b-instruct-v1:0",
     "bedrock_mantle": "anthropic.claude-haiku-4-5",
+    "majordomo": "glm-5.3",
 }
+IMAGES = "gpt-image-2"
 REGION = "eu-central-1"
 SYSTEM = "You are a careful lawyer who answers briefly. " * 150
 PROMPT = "Summarise the contract."
@@ -62,10 +64,22 @@ class Caller:
         return get_llm_instance(
             provider,
             MODELS[provider],
-            api_key="made-up",
+            api_key=self._api_key if provider == "majordomo" else "made-up",
             base_url=self._address,
             default_headers=self.defaults(name) | more,
             region=REGION,
+        )
+
+    def images(self, name: str) -> Any:
+        """Return the client for images."""
+        from majordomo_llm import get_image_instance
+
+        return get_image_instance(
+            "openai",
+            IMAGES,
+            api_key="made-up",
+            base_url=self._address,
+            default_headers=self.defaults(name),
         )
 
     def cascade(self, name: str) -> Any:
@@ -81,8 +95,8 @@ class Caller:
         cascade.llms[0] = self.instance("openai", f"{name}-refused", **{"X-Demo-Error": "400"})
         return cascade
 
-    async def report(self, name: str, provider: str, usage: Any) -> None:
-        """Keep what the client says that a call used."""
+    def report(self, name: str, provider: str, usage: Any) -> None:
+        """Keep what the client says that a call used, and who answered a routed one."""
         self.reported.append(
             {
                 "name": name,
@@ -91,6 +105,21 @@ class Caller:
                 "output_tokens": usage.output_tokens,
                 "cached_tokens": usage.cached_tokens,
                 "cache_creation_tokens": usage.cache_creation_tokens,
+                "routed_provider": getattr(usage, "routed_provider", None),
+                "routed_model": getattr(usage, "routed_model", None),
+            }
+        )
+
+    def report_images(self, name: str, usage: Any) -> None:
+        """Keep what the client says of a call for images, which it counts by kind."""
+        self.reported.append(
+            {
+                "name": name,
+                "provider": "openai",
+                "input_tokens": usage.text_input_tokens + usage.image_input_tokens,
+                "output_tokens": usage.text_output_tokens + usage.image_output_tokens,
+                "cached_tokens": 0,
+                "cache_creation_tokens": 0,
             }
         )
 
@@ -104,25 +133,25 @@ async def call_in_every_way(caller: Caller, provider: str) -> None:
     llm = caller.instance(provider, name)
     said = await llm.get_response(PROMPT, SYSTEM, extra_headers=EXTRA)
     assert said.content, name
-    await caller.report(name, provider, said)
+    caller.report(name, provider, said)
 
     name = f"{provider}-stream"
     llm = caller.instance(provider, name)
     stream = await llm.get_response_stream(PROMPT, f"Stream. {SYSTEM}", extra_headers=EXTRA)
     assert "".join([piece async for piece in stream]), name
-    await caller.report(name, provider, stream.usage)
+    caller.report(name, provider, stream.usage)
 
     name = f"{provider}-json"
     llm = caller.instance(provider, name)
     said = await llm.get_json_response(IN_WORDS, SYSTEM, extra_headers=EXTRA)
     assert isinstance(said.content, dict), name
-    await caller.report(name, provider, said)
+    caller.report(name, provider, said)
 
     name = f"{provider}-structured"
     llm = caller.instance(provider, name)
     said = await llm.get_structured_json_response(Clause, PROMPT, SYSTEM, extra_headers=EXTRA)
     assert isinstance(said.content, Clause), name
-    await caller.report(name, provider, said)
+    caller.report(name, provider, said)
 
 
 async def call_through_a_cascade(caller: Caller) -> None:
@@ -130,7 +159,7 @@ async def call_through_a_cascade(caller: Caller) -> None:
     name = "cascade"
     said = await caller.cascade(name).get_response(PROMPT, SYSTEM, extra_headers=EXTRA)
     assert said.content, name
-    await caller.report(name, "anthropic", said)
+    caller.report(name, "anthropic", said)
 
 
 async def call_with_a_log(caller: Caller) -> None:
@@ -153,7 +182,15 @@ async def call_with_a_log(caller: Caller) -> None:
     await llm.close()
     (entry,) = logged
     assert entry.status == "success", name
-    await caller.report(name, "gemini", entry)
+    caller.report(name, "gemini", entry)
+
+
+async def call_for_images(caller: Caller) -> None:
+    """Have an image drawn."""
+    name = "images"
+    said = await caller.images(name).generate(PROMPT, extra_headers=EXTRA)
+    assert said.images, name
+    caller.report_images(name, said.usage)
 
 
 async def make_all_calls(address: str, api_key: str) -> list[dict[str, Any]]:
@@ -163,6 +200,7 @@ async def make_all_calls(address: str, api_key: str) -> list[dict[str, Any]]:
         await call_in_every_way(caller, provider)
     await call_through_a_cascade(caller)
     await call_with_a_log(caller)
+    await call_for_images(caller)
     return caller.reported
 
 

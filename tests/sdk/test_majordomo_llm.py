@@ -25,7 +25,12 @@ INTERPRETER = Path(
     os.environ.get("MAJORDOMO_LLM_PYTHON") or ROOT / ".venv-client" / "bin" / "python"
 )
 WAYS = ("text", "stream", "json", "structured")
-NAMES = [*(f"{provider}-{way}" for provider in MODELS for way in WAYS), "cascade", "logging"]
+NAMES = [
+    *(f"{provider}-{way}" for provider in MODELS for way in WAYS),
+    "cascade",
+    "logging",
+    "images",
+]
 
 LEAVES_OUT_THE_CACHE = {"anthropic", "bedrock", "bedrock_mantle"}
 """Whose calls the client reports with an input that has no cached or written tokens."""
@@ -34,17 +39,30 @@ pytestmark = pytest.mark.skipif(
     not INTERPRETER.exists(), reason="majordomo_llm is not there; `make client-test` installs it"
 )
 
+ROUTES = """
+[providers.together]
+credential_env = "TOGETHER_API_KEY"
+
+[routes."glm-5.3"]
+provider = "together"
+model = "zai-org/GLM-5.3"
+"""
+
 Made = tuple[dict[str, dict[str, Any]], dict[str, Call], dict[str, dict[str, Any]]]
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     """Give what the client reports of each call, the truth, and the lake's rows."""
-    data = tmp_path_factory.mktemp("client") / "data"
+    folder = tmp_path_factory.mktemp("client")
+    data, config = folder / "data", folder / "majordomo.toml"
+    config.write_text(ROUTES, "utf-8")
     issued = json.loads(mdm("keys", "create", "--name", "client", "--data", str(data), "--json"))
     with (
         running_standins() as standins,
-        running_proxy(data, standins.environment) as url,
+        running_proxy(
+            data, standins.environment | {"TOGETHER_API_KEY": "made-up"}, config=config
+        ) as url,
     ):
         done = subprocess.run(
             [INTERPRETER, DRIVER, url, issued["key"]],
@@ -77,7 +95,7 @@ def test_row_has_the_tokens_that_the_client_reports(name: str, made: Made) -> No
         said += made[1][name].tokens.reasoning
     assert (row["input_tokens"], row["output_tokens"]) == (whole, said)
     assert (row["cache_creation_tokens"] or 0) == reported["cache_creation_tokens"]
-    if reported["provider"] != "together":  # the client does not look where Together states it
+    if made[1][name].provider != "together":  # the client does not look where Together states it
         assert (row["cached_tokens"] or 0) == reported["cached_tokens"]
 
 
@@ -87,8 +105,8 @@ def test_row_has_what_the_standins_used_and_charged(name: str, made: Made) -> No
     assert (row["input_tokens"], row["output_tokens"]) == (truth.tokens.input, truth.tokens.output)
     assert (row["cached_tokens"] or 0) == truth.tokens.cached
     assert row["usage_status"] == "reported"
-    if truth.cost is not None:
-        assert row["total_cost"] == truth.cost
+    assert row["total_cost"] == truth.cost
+    assert (row["total_cost"] is None) == name.startswith("bedrock_mantle-")
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -112,6 +130,16 @@ def test_row_has_the_headers_of_the_call_instead_of_the_defaults(name: str, made
 def test_no_majordomo_header_reaches_a_provider(made: Made) -> None:
     sent = {name: call.majordomo_headers for name, call in made[1].items()}
     assert {name: headers for name, headers in sent.items() if headers} == {}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_routed_call_has_the_model_that_answered(way: str, made: Made) -> None:
+    """The client learns it from the response, and prices its call by it."""
+    reported, row = made[0][f"majordomo-{way}"], made[2][f"majordomo-{way}"]
+    answered = ("together", "zai-org/GLM-5.3")
+    assert (row["provider"], row["model"], row["requested_model"]) == (*answered, "glm-5.3")
+    if way in {"text"}:
+        assert (reported["routed_provider"], reported["routed_model"]) == answered
 
 
 def test_provider_that_refused_in_a_cascade_has_a_row_without_tokens(made: Made) -> None:

@@ -86,6 +86,7 @@ PRICES: dict[str, dict[str, Price]] = {
         "gpt-3.5-turbo-instruct": _price("1.50", "2.00"),
         "text-embedding-3-small": _price("0.02", "0"),
         "gpt-image-1-mini": _price("2.00", "8.00", input_image="2.50"),
+        "gpt-image-2": _price("5.00", "30.00", input_image="8.00"),
     },
     "anthropic": {
         "claude-haiku-4-5": _price("1.00", "5.00", "0.10", "1.25", "2.00"),
