@@ -22,7 +22,9 @@ ADDRESSES = RunningStandIns("http://standins").environment
 
 
 def chat_path(host: str) -> str:
-    path = ADDRESSES[f"MAJORDOMO_{host.upper()}_BASE_URL"].removeprefix("http://standins")
+    path = ADDRESSES[f"MAJORDOMO_{host.upper().replace('-', '_')}_BASE_URL"].removeprefix(
+        "http://standins"
+    )
     return f"{path}{HOSTS[host].root}/chat/completions"
 
 
@@ -60,7 +62,7 @@ def test_path_says_who_was_called(path: str, provider: str) -> None:
     assert [call.provider for call in truth(app)] == [provider]
 
 
-@pytest.mark.parametrize("host", ["openai", "fireworks", "baseten"])
+@pytest.mark.parametrize("host", ["openai", "fireworks", "baseten", "gemini-openai"])
 def test_host_states_usage_apart_and_on_request_only(host: str) -> None:
     assert not any("usage" in chunk for chunk in chunks(host, CHAT))
     *before, last = chunks(host, ASKING)
@@ -69,7 +71,7 @@ def test_host_states_usage_apart_and_on_request_only(host: str) -> None:
     assert last["usage"]["total_tokens"] > 0
 
 
-@pytest.mark.parametrize("host", ["together", "mistral", "deepseek"])
+@pytest.mark.parametrize("host", ["together", "mistral", "deepseek", "xai"])
 def test_host_states_usage_beside_the_last_choice_always(host: str) -> None:
     for body in (CHAT, ASKING):
         *before, last = chunks(host, body)
@@ -83,6 +85,20 @@ def test_groq_states_usage_in_a_place_of_its_own() -> None:
     (*_, silent), (*_, before, telling) = chunks("groq", CHAT), chunks("groq", ASKING)
     assert "usage" not in silent
     assert silent["x_groq"]["usage"] == before["x_groq"]["usage"] == telling["usage"]
+
+
+@pytest.mark.parametrize(
+    ("host", "model"), [("xai", "grok-3-mini"), ("gemini-openai", "gemini-2.5-flash")]
+)
+def test_host_leaves_reasoning_out_of_the_completion(host: str, model: str) -> None:
+    """The total has it."""
+    app = make_app()
+    body = CHAT | {"model": model, "stream": False}
+    usage = post(app, chat_path(host), body).json()["usage"]
+    tokens = truth(app)[0].tokens
+    assert tokens.reasoning > 0
+    assert usage["completion_tokens"] == tokens.output - tokens.reasoning
+    assert usage["total_tokens"] == tokens.input + tokens.output
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,12 @@ CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Where 
 MESSAGE = {**CHAT, "model": "claude-haiku-4-5", "max_tokens": 60}
 CONTENTS = {"contents": [{"role": "user", "parts": [{"text": "Where is my order? " * 20}]}]}
 
-PRICE_LISTS = {"gemini": "google", "bedrock": "aws"}
+PRICE_LISTS = {
+    "gemini": "google",
+    "gemini-openai": "google",
+    "xai": "x-ai",
+    "bedrock": "aws",
+}
 """The names of price lists in genai-prices that are not their provider's own."""
 
 

@@ -219,6 +219,34 @@ def chat_usage_of_deepseek(usage: Any) -> Usage:
     return Usage(usage.prompt_tokens, usage.completion_tokens, usage.prompt_cache_hit_tokens)
 
 
+def xai_chat_stream(road: Road, extra: dict[str, str]) -> Usage:
+    """Add the reasoning, which comes on top of the completion."""
+    with _openai(road, "xai") as client:
+        *_, last = client.chat.completions.create(
+            model="grok-3-mini", messages=TURNS, stream=True, extra_headers=extra
+        )
+    assert last.usage is not None
+    details = last.usage.completion_tokens_details
+    assert details is not None
+    assert details.reasoning_tokens
+    return Usage(
+        last.usage.prompt_tokens,
+        last.usage.completion_tokens + details.reasoning_tokens,
+        reasoning_tokens=details.reasoning_tokens,
+    )
+
+
+def gemini_openai_chat(road: Road, extra: dict[str, str]) -> Usage:
+    """Take the answer from the total, as only that has the thoughts."""
+    with _openai(road, "gemini-openai") as client:
+        said = client.chat.completions.create(
+            model="gemini-2.5-flash", messages=TURNS, extra_headers=extra
+        )
+    assert said.usage is not None
+    assert said.usage.total_tokens > said.usage.prompt_tokens + said.usage.completion_tokens
+    return Usage(said.usage.prompt_tokens, said.usage.total_tokens - said.usage.prompt_tokens)
+
+
 CALLS: tuple[Call, ...] = (
     groq_chat,
     groq_chat_stream,
@@ -235,4 +263,6 @@ CALLS: tuple[Call, ...] = (
     together_chat_stream,
     baseten_chat,
     deepseek_chat_stream,
+    xai_chat_stream,
+    gemini_openai_chat,
 )

@@ -77,7 +77,7 @@ class Road:
         """Return the address at which a provider's own paths begin."""
         if not self.is_straight:
             return self.url
-        variable = f"MAJORDOMO_{provider.upper()}_BASE_URL"
+        variable = f"MAJORDOMO_{provider.upper().replace('-', '_')}_BASE_URL"
         return RunningStandIns(self.url).environment[variable]
 
     def to_openai_of(self, provider: str) -> str:

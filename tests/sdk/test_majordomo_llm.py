@@ -115,7 +115,7 @@ def test_row_says_who_was_called_and_how(name: str, made: Made) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_row_has_the_headers_of_the_call_instead_of_the_defaults(name: str, made: Made) -> None:
-    """The client's Bedrock sends the defaults only; a routed call names its model as well."""
+    """The client's Bedrock sends the defaults only; a routed call also names its model."""
     own = {"Model": MODELS["majordomo"]} if name.startswith("majordomo-") else {}
     assert made[2][name]["raw_metadata"] == own | {
         "Feature": "client-tests",

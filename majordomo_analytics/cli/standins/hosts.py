@@ -61,6 +61,19 @@ def _with_times(tokens: Tokens) -> Json:
     }
 
 
+def _with_reasoning_on_top(tokens: Tokens) -> Json:
+    usage = with_details(tokens)
+    return usage | {"completion_tokens": tokens.output - tokens.reasoning}
+
+
+def _with_reasoning_in_the_total_only(tokens: Tokens) -> Json:
+    return {
+        **_wholes(tokens),
+        "completion_tokens": tokens.output - tokens.reasoning,
+        "prompt_tokens_details": {"cached_tokens": tokens.cached},
+    }
+
+
 def _wholes(tokens: Tokens) -> Json:
     return {
         "prompt_tokens": tokens.input,
@@ -97,4 +110,6 @@ HOSTS = {
     "mistral": Host(usage_in_stream="always", usage=_with_num_cached_tokens),
     "deepseek": Host(usage_in_stream="always", usage=_with_hits_and_misses),
     "groq": Host(root="/openai/v1", usage_in_stream="x_groq", usage=_with_times),
+    "xai": Host(usage_in_stream="always", usage=_with_reasoning_on_top),
+    "gemini-openai": Host(root="/v1beta/openai", usage=_with_reasoning_in_the_total_only),
 }

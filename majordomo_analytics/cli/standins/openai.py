@@ -1,7 +1,7 @@
 """OpenAI's chat and legacy completions, which many hosts speak with an accent of their own.
 
-Prompt counts include what was cached, completion counts include reasoning. Where and when
-a stream tells its usage depends on the host (`hosts`).
+Prompt counts include what was cached, completion counts include reasoning with most
+hosts. Where and when a stream tells its usage depends on the host (`hosts`).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CREATED = 1_767_225_600
-REASONING_MODELS = ("gpt-5", "o3", "o4", "openai/gpt-oss")
+REASONING_MODELS = ("gpt-5", "o3", "o4", "openai/gpt-oss", "grok-3-mini", "gemini-2.5-flash")
 
 
 def read_chat(body: Json, provider: str = "openai") -> Question:

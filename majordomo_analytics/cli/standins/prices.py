@@ -98,6 +98,8 @@ PRICES: dict[str, dict[str, Price]] = {
         "gemini-2.5-flash-lite": _price("0.10", "0.40", "0.01"),
         "gemini-3.5-flash-lite": _price("0.30", "2.50", "0.03"),
     },
+    "gemini-openai": {"gemini-2.5-flash": _price("0.30", "2.50", "0.03")},
+    "xai": {"grok-3-mini": _price("0.30", "0.50", "0.075")},
     "cohere": {
         "command-r7b-12-2024": _price("0.0375", "0.15"),
         "embed-v4.0": _price("0.12", "0"),
