@@ -49,6 +49,16 @@ class _OddChunk(_AnyChunk):
     choices: msgspec.Raw = ABSENT
 
 
+class _Glance(msgspec.Struct):
+    """What a chunk can have beside a piece of the answer."""
+
+    choices: tuple[_Choice, ...] = ()
+    usage: msgspec.Raw = ABSENT
+    error: msgspec.Raw = ABSENT
+    x_groq: msgspec.Raw = ABSENT
+
+
+_glance_decoder = msgspec.json.Decoder(_Glance)
 _chunk_decoder = msgspec.json.Decoder(_Chunk)
 _odd_chunk_decoder = msgspec.json.Decoder(_OddChunk)
 _choices_decoder = msgspec.json.Decoder(tuple[_Choice, ...])
@@ -71,6 +81,8 @@ class ChatCompletions(OpenAIShape):
 
     def take(self, document: bytes) -> bool:
         """Merge one document."""
+        if self.model is not None and self.response_id is not None and _is_plain(document):
+            return True
         chunk: _Chunk | _OddChunk | None = decode(_chunk_decoder, document)
         if chunk is None:
             chunk = decode_document(_odd_chunk_decoder, document)
@@ -141,3 +153,16 @@ def _calls_by_model(breakdown: Counts, usage: Usage) -> tuple[Iteration, ...]:
         add_counts(*(call.output_tokens for call in calls)),
     )
     return tuple(calls) if totals == (usage.input_tokens, usage.output_tokens) else ()
+
+
+def _is_plain(document: bytes) -> bool:
+    """Return whether a chunk has nothing but a piece of the answer, as most have."""
+    glance = decode(_glance_decoder, document)
+    if glance is None or not glance.choices or glance.error or glance.x_groq:
+        return False
+    if is_present(glance.usage):
+        return False
+    for choice in glance.choices:
+        if choice.error or is_present(choice.usage) or is_present(choice.finish_reason):
+            return False
+    return True

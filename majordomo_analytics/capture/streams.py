@@ -96,6 +96,7 @@ class Events:
         self.is_too_large = False
         self._kept = kept
         self._take = take
+        self._is_between = True  # two events, with nothing held
         self._ended_with_cr = False
         self._line: list[bytes] = []  # what came of a line whose end has not
         self._line_bytes = 0
@@ -107,6 +108,24 @@ class Events:
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the body."""
+        if (
+            self._is_between
+            and chunk.startswith(b"data: ")
+            and chunk.endswith(b"\n\n")
+            and chunk.find(b"\n") == len(chunk) - 2
+            and b"\r" not in chunk
+            and len(chunk) < MAX_HELD_BYTES
+        ):
+            # One event in one line, as most providers send them.
+            self._data.append(chunk[6:-2])
+            self._end_event()
+            return
+        self._feed_lines(chunk)
+        self._is_between = not (
+            self._line_bytes or self._data or self._scanner or self._ended_with_cr
+        )
+
+    def _feed_lines(self, chunk: bytes) -> None:
         if self._ended_with_cr and chunk.startswith(b"\n"):
             chunk = chunk[1:]
             self._ended_with_cr = False

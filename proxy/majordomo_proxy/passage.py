@@ -19,6 +19,8 @@ from majordomo_analytics.records import flags
 from majordomo_analytics.records.request import encode_record
 from majordomo_proxy.headers import relay_response_headers
 from majordomo_proxy.refusals import LOG_ID, send_error
+from majordomo_proxy.sweep import Sweep
+from majordomo_proxy.troubles import described
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -39,6 +41,7 @@ ROUTED_PROVIDER = b"X-Majordomo-Routed-Provider"
 ROUTED_MODEL = b"X-Majordomo-Routed-Model"
 BODYLESS_STATUS = frozenset({204, 304})
 WATCH_AFTER_S = 0.05
+PROVIDER_SILENT = "the provider was silent for longer than the time set"
 
 
 class CallerLeftError(Exception):
@@ -52,6 +55,8 @@ class Shared:
     ----------
     session
         The connections to providers; set when the worker starts.
+    sweep
+        Looks after the passages that are open.
     abandoned
         How many answers are being read on though their caller left.
     """
@@ -61,6 +66,7 @@ class Shared:
         self.spool = spool
         self.metrics = metrics
         self.session: aiohttp.ClientSession
+        self.sweep = Sweep()
         self.abandoned = 0
 
 
@@ -72,9 +78,15 @@ class Passage:
         self._exchange = exchange
         self._receive = receive
         self._send = send
-        self._watch_later: asyncio.TimerHandle | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._patience: asyncio.TimerHandle | None = None
+        self._asked_at: float | None = None  # when the provider had the whole request
+        self._silent_since = 0.0
+        self._seen_bytes = -1
+        self._is_sending = False
+        self._is_silent = False
+        self._durable: asyncio.Future[bool] | None = None
+        self._recorded_at = 0.0
         self._started = False
         self._recorded = False
         self._too_large = False
@@ -94,23 +106,26 @@ class Passage:
             The request body, or its beginning if there is `more`.
         """
         self._task = asyncio.current_task()
+        self._shared.sweep.enter(self)
         try:
             await self._call(url, headers, body, more=more)
         except TimeoutError as error:
-            await self._fail("timeout", 504, _describe(error))
+            await self._fail("timeout", 504, described(error))
         except Exception as error:  # noqa: BLE001 - no way of ending may go without a row
             await self._fail_by(error)
         except asyncio.CancelledError:
-            # Either patience with an abandoned answer is at its end, or the server cancels
-            # what is still open when it stops. The request ends here in both cases, with
-            # its row, so there is nobody to pass this on to.
-            if not self._is_abandoned:
+            # Patience is at its end, or the server cancels what is open when it stops. The
+            # request ends here in either case, with its row: nobody needs to hear of it.
+            if self._is_silent:
+                await self._fail("timeout", 504, PROVIDER_SILENT)
+            elif not self._is_abandoned:
                 await self._fail("interrupted", 503, "the proxy was told to stop")
             elif not self._recorded:
                 left = self._exchange.caller_left
                 await self._write_row("client_disconnected" if left else "completed")
         finally:
-            for timer_or_task in (self._watch_later, self._watcher, self._patience):
+            self._shared.sweep.leave(self)
+            for timer_or_task in (self._watcher, self._patience):
                 if timer_or_task is not None:
                     timer_or_task.cancel()
             if self._is_abandoned:
@@ -123,7 +138,7 @@ class Passage:
                 headers.forward.append(("Content-Length", str(headers.content_length)))
             data = self._stream_body(body)
         else:
-            self._watch()
+            self._asked_at = asyncio.get_running_loop().time()
         response = await self._shared.session.request(
             self._exchange.method,
             url,
@@ -153,7 +168,7 @@ class Passage:
                 self._too_large = True
                 raise CallerLeftError
             yield chunk
-        self._watch()
+        self._asked_at = asyncio.get_running_loop().time()
 
     async def _pass_on(self, response: aiohttp.ClientResponse) -> None:
         exchange, send = self._exchange, self._send
@@ -196,7 +211,9 @@ class Passage:
                     break
                 if taker is not None and not (chunk := taker.feed(chunk)):
                     continue
+                self._is_sending = True
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                self._is_sending = False
             if taker is not None:
                 last = self._end_of(taker, last)
             await self._write_row("completed")
@@ -231,14 +248,9 @@ class Passage:
             shared.metrics.lost_rows.inc()
             return
         shared.metrics.count_row(record)
-        patience = asyncio.get_running_loop().call_later(
-            shared.settings.spool_wait_s, _resolve, durable
-        )
-        try:
-            if not await durable:
-                shared.metrics.late_rows.inc()
-        finally:
-            patience.cancel()
+        self._durable = durable
+        if not await durable:
+            shared.metrics.late_rows.inc()
 
     async def _fail_by(self, error: Exception) -> None:
         if self._too_large:
@@ -248,7 +260,7 @@ class Passage:
         else:
             if not isinstance(error, aiohttp.ClientError | OSError):
                 logger.error("relaying failed in an unforeseen way", exc_info=error)
-            await self._fail("upstream_error", 502, _describe(error))
+            await self._fail("upstream_error", 502, described(error))
 
     async def _fail(
         self, outcome: Outcome, status: int, message: str, kind: str | None = None
@@ -268,18 +280,33 @@ class Passage:
         if tell:
             await send_error(self._send, status, kind or outcome, message or "", log_id=exchange.id)
 
-    def _watch(self) -> None:
-        """Look out for the caller's leaving, once the request was read.
+    def look(self, now: float) -> None:
+        """Begin to watch for the caller's leaving, and end what has waited too long.
 
-        A task for it would cost more than the rest of this class, so it begins only when
-        the answer takes longer than most cost to relay; before, one look at the end tells.
+        A task that watches would cost more than the rest of this class, so it begins only
+        when the answer takes longer than most cost to relay; before, one look at the end
+        tells.
         """
-        loop = asyncio.get_running_loop()
-        self._watch_later = loop.call_later(WATCH_AFTER_S, self._begin_to_watch)
+        if self._recorded:
+            if self._durable is not None and not self._durable.done():
+                self._recorded_at = self._recorded_at or now
+                if now - self._recorded_at >= self._shared.settings.spool_wait_s:
+                    self._durable.set_result(False)
+        elif self._asked_at is not None:
+            if self._watcher is None and now - self._asked_at >= WATCH_AFTER_S:
+                self._watcher = asyncio.get_running_loop().create_task(self._wait_for_disconnect())
+            self._look_at_the_provider(now)
 
-    def _begin_to_watch(self) -> None:
-        if not self._recorded:
-            self._watcher = asyncio.get_running_loop().create_task(self._wait_for_disconnect())
+    def _look_at_the_provider(self, now: float) -> None:
+        """Give up a provider that was silent for too long, before or between bytes."""
+        received = self._exchange.response_bytes
+        if self._is_sending or received != self._seen_bytes:
+            self._seen_bytes = received
+            self._silent_since = now
+        elif now - self._silent_since >= self._shared.settings.read_timeout_s:
+            if self._task is not None and not self._is_silent:
+                self._task.cancel()
+            self._is_silent = True
 
     async def _wait_for_disconnect(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
@@ -335,33 +362,5 @@ def _has_left(receive: Receive) -> bool:
     return False
 
 
-def _resolve(durable: asyncio.Future[bool]) -> None:
-    if not durable.done():
-        durable.set_result(False)
-
-
 def _content_length(value: str | None) -> int | None:
     return int(value) if value is not None and value.isdigit() else None
-
-
-def _describe(error: Exception) -> str:
-    """Say what went wrong with the provider, without a URL: one may carry a credential."""
-    match error:
-        case aiohttp.ConnectionTimeoutError():
-            return "no connection to the provider within the time set"
-        case aiohttp.ServerTimeoutError():
-            return "the provider was silent for longer than the time set"
-        case aiohttp.ClientConnectorDNSError():
-            return "the provider's host name cannot be resolved"
-        case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
-            return "the provider's TLS certificate or handshake was refused"
-        case aiohttp.ClientConnectorError():
-            return f"cannot connect to the provider: {error.os_error.strerror or 'refused'}"
-        case aiohttp.ServerDisconnectedError():
-            return "the provider closed the connection before it answered"
-        case aiohttp.ClientPayloadError():
-            return "the provider's answer broke off before its end"
-        case OSError(strerror=str(reason)):
-            return f"the connection to the provider broke: {reason}"
-        case _:
-            return f"the provider's answer could not be relayed ({type(error).__name__})"

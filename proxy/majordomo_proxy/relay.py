@@ -82,13 +82,14 @@ class Relay:
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=AUTOMATIC_HEADERS,
             timeout=aiohttp.ClientTimeout(
+                # The sweep notices silence: aiohttp would set a timer anew for each chunk.
                 total=None,
                 sock_connect=settings.connect_timeout_s,
-                sock_read=settings.read_timeout_s,
             ),
             max_field_size=64 * 1024,
             max_line_size=64 * 1024,
         )
+        self._shared.sweep.start()
 
     async def stop(self, timeout_s: float) -> None:
         """Wait until no request is in flight, then close the connections."""
@@ -96,6 +97,7 @@ class Relay:
             async with asyncio.timeout(timeout_s):
                 while self.in_flight:  # noqa: ASYNC110 - an Event would cost every request
                     await asyncio.sleep(0.02)
+        self._shared.sweep.stop()
         await self._shared.session.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
