@@ -15,6 +15,8 @@ import typer
 
 import majordomo_analytics
 from majordomo_analytics.cli.main import app
+from majordomo_analytics.pricing import units
+from majordomo_analytics.pricing.units import unit_of
 from majordomo_analytics.records import metadata
 from majordomo_analytics.records.columns import columns_markdown
 from majordomo_analytics.records.flags import FLAGS
@@ -66,6 +68,15 @@ def promoted_from_the_start() -> str:
 def settings() -> str:
     rows = ((f"`{name}`", text) for name, text in environment_names().items())
     return table(("environment variable", "meaning"), rows)
+
+
+def price_keys() -> str:
+    rows = (
+        (f"`{key}`", f"{unit_of(key).per:,}", unit_of(key).usage_key.replace("_", " "))
+        for key in units.price_keys()
+        if unit_of(key).usage_key in units.COUNT_OF or key == "requests_kcount"
+    )
+    return table(("rate", "US dollars for", "of"), rows)
 
 
 def commands() -> str:
@@ -209,6 +220,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "metadata-bounds": metadata_bounds,
     "promoted-from-the-start": promoted_from_the_start,
     "settings": settings,
+    "price-keys": price_keys,
     "providers": providers,
     "inferred-providers": inferred_providers,
     "flavours": flavours,

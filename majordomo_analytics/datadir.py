@@ -43,6 +43,11 @@ class DataDirectory:
         return self.root / "api_keys.sqlite"
 
     @property
+    def price_book(self) -> Path:
+        """The TOML file of one's own prices; it need not be there."""
+        return self.root / "prices.toml"
+
+    @property
     def metrics(self) -> Path:
         """Counters of the running processes, made anew at each start."""
         return self.root / "run" / "metrics"

@@ -2,6 +2,7 @@
 
     MajordomoError
     ├── SettingsError              a setting or an argument has no meaning (ValueError)
+    │   └── PriceBookError         a price book cannot be used as it is written
     ├── MissingExtraError          an optional dependency is not installed (ImportError)
     ├── DataDirectoryError         not a data directory (ValueError)
     │   └── NewerLayoutError       written by a newer version of this package
@@ -41,6 +42,24 @@ class MajordomoError(Exception):
 
 class SettingsError(MajordomoError, ValueError):
     """Raised when a setting or an argument has no meaning."""
+
+
+class PriceBookError(SettingsError):
+    """Raised when a price book cannot be used; no row is priced with a part of it.
+
+    Attributes
+    ----------
+    path
+        The file.
+    line
+        Where in it, counted from 1; None if it cannot be read at all.
+    """
+
+    def __init__(self, path: str, line: int | None, problem: str) -> None:
+        self.path = path
+        self.line = line
+        place = path if line is None else f"{path}, line {line}"
+        super().__init__(f"price book {place}: {problem}")
 
 
 class MissingExtraError(MajordomoError, ImportError):

@@ -24,6 +24,7 @@ import pytest
 
 import majordomo_analytics
 from majordomo_analytics.capture.flavours import Flavour
+from majordomo_analytics.pricing.bookfile import load_price_book
 from majordomo_analytics.records.metadata import canonical_name
 from majordomo_proxy.settings import environment_names, load_settings
 from tests.test_architecture import RANK

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from majordomo_analytics.cli.options import DEFAULT_DATA, DataOption
+from majordomo_analytics.cli.options import DEFAULT_DATA, DataOption, PriceBookOption
 
 if TYPE_CHECKING:
     from majordomo_analytics.drain.loop import DrainReport
@@ -22,6 +22,7 @@ def drain(
     once: Annotated[
         bool, typer.Option("--once", help="End when the spool is empty, instead of going on.")
     ] = False,
+    price_book: PriceBookOption = None,
     lifeline: Annotated[
         int | None,
         typer.Option(hidden=True, help="Descriptor whose end says that the supervisor is gone."),
@@ -35,8 +36,11 @@ def drain(
     from majordomo_analytics.cli.screen import progress, say, warn
     from majordomo_analytics.datadir import DataDirectory
     from majordomo_analytics.drain.loop import drain_forever, drain_once
+    from majordomo_analytics.pricing.bookfile import price_book_for
+    from majordomo_analytics.pricing.pricer import use_price_book
 
     directory = DataDirectory.open(data)
+    use_price_book(price_book_for(directory, price_book))
     if once:
         with progress("draining", "rows") as advance:
             report = drain_once(directory, on_rows=advance)

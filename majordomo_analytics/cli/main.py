@@ -10,6 +10,7 @@ import typer
 from majordomo_analytics import __version__
 from majordomo_analytics.cli import keys
 from majordomo_analytics.cli.demo import demo
+from majordomo_analytics.cli.doctor import doctor
 from majordomo_analytics.cli.drain import drain
 from majordomo_analytics.cli.proxy import proxy, settings_help
 from majordomo_analytics.cli.query import query
@@ -29,6 +30,7 @@ app.command(epilog=settings_help() if "proxy" in sys.argv[1:2] else None)(proxy)
 app.command()(drain)
 app.add_typer(keys.app, name="keys")
 app.command()(query)
+app.command()(doctor)
 
 
 @app.callback(invoke_without_command=True)

@@ -16,4 +16,12 @@ DataOption = Annotated[
         show_default=True,
     ),
 ]
+PriceBookOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--price-book",
+        envvar="MAJORDOMO_PRICE_BOOK",
+        help="A TOML file of your own prices (default prices.toml in the data directory, if any).",
+    ),
+]
 DEFAULT_DATA = Path("majordomo-data")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pyarrow as pa
 
-from majordomo_analytics.pricing import price, stated_cost
+from majordomo_analytics.pricing.pricer import pricer_in_use, stated_cost
 from majordomo_analytics.records.columns import promoted_column
 from majordomo_analytics.records.schemas import promoted_keys
 
@@ -24,11 +24,13 @@ _RENAMED = {"status": "usage_status", "source": "usage_source", "raw": "usage_ra
 def row_of(record: RequestRecord, *, created_at: datetime) -> dict[str, Any]:
     """Return the values of every column of one request, promoted keys aside."""
     usage = record.usage
-    cost = price(
+    cost = pricer_in_use().price(
         usage,
         provider=record.provider,
-        models=(record.model, record.requested_model),
+        model=record.model,
+        requested_model=record.requested_model,
         requested_at=record.requested_at,
+        request_path=record.request_path,
     )
     row = msgspec.structs.asdict(record)
     for name in _NOT_COLUMNS:
@@ -46,7 +48,7 @@ def row_of(record: RequestRecord, *, created_at: datetime) -> dict[str, Any]:
         price_version=cost.price_version,
         stated_cost=stated_cost(usage),
         raw_metadata=list(record.metadata.items()),
-        flags=list(dict.fromkeys((*record.flags, *usage.flags))),
+        flags=list(dict.fromkeys((*record.flags, *usage.flags, *cost.flags))),
         created_at=created_at,
     )
     return row

@@ -36,7 +36,9 @@ USAGE_COLUMNS = {
     for name in Usage.__struct_fields__
     if name not in {"flags", "iterations"}
 }
-COST_COLUMNS = {RENAMED_FROM_COST.get(name, name) for name in Cost.__slots__}
+COST_COLUMNS = {
+    RENAMED_FROM_COST.get(name, name) for name in Cost.__struct_fields__ if name != "flags"
+}
 
 
 def plain_type(annotation: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal, localcontext
 from fractions import Fraction
+from math import lcm
 
 import pytest
 from hypothesis import given
@@ -17,6 +18,13 @@ amounts = st.decimals(min_value=0, max_value=1_000_000, allow_nan=False, allow_i
 def half_even(amount: Decimal) -> Fraction:
     """Return `amount` rounded by whole-number arithmetic: Python's round is half-even."""
     return Fraction(round(Fraction(amount) * 10**PLACES), 10**PLACES)
+
+
+def priced(*parts: Decimal) -> Cost:
+    """Return the cost of exact parts, over a denominator that all of them have."""
+    denominator = lcm(*(part.as_integer_ratio()[1] for part in parts))
+    of_input, of_output, of_tools = (int(Fraction(part) * denominator) for part in parts)
+    return Cost.priced(of_input, of_output, of_tools, denominator=denominator, price_version="test")
 
 
 @given(amount=amounts)
@@ -44,25 +52,20 @@ def test_a_tie_goes_to_the_even_neighbour(amount: str, rounded: str) -> None:
 def test_the_total_is_the_exact_sum_of_the_rounded_parts(
     parts: tuple[Decimal, Decimal, Decimal],
 ) -> None:
-    cost = Cost.priced(
-        input_cost=parts[0], output_cost=parts[1], tool_cost=parts[2], price_version="test"
-    )
+    cost = priced(*parts)
 
     assert cost.status == "priced"
     assert cost.total_cost is not None
     assert Fraction(cost.total_cost) == sum(half_even(part) for part in parts)
+    shown = (cost.input_cost, cost.output_cost, cost.tool_cost)
+    assert shown == tuple(round_money(part) for part in parts)
 
 
 def test_the_precision_a_caller_has_set_does_not_touch_money() -> None:
     """A notebook that sets the decimal context to six digits gets the same cents."""
     with localcontext() as context:
         context.prec = 6
-        cost = Cost.priced(
-            input_cost=Decimal("1234.5678901234"),
-            output_cost=Decimal("1"),
-            tool_cost=Decimal("0.00000000004"),
-            price_version="test",
-        )
+        cost = priced(Decimal("1234.5678901234"), Decimal("1"), Decimal("0.00000000004"))
 
     assert cost.input_cost == Decimal("1234.5678901234")
     assert cost.total_cost == Decimal("1235.5678901234")
@@ -71,20 +74,13 @@ def test_the_precision_a_caller_has_set_does_not_touch_money() -> None:
 @pytest.mark.parametrize("amount", ["1e10", "9999999999.99999999996", "1e40"])
 def test_a_cost_that_no_column_holds_is_an_error_and_not_a_lost_row(amount: str) -> None:
     """Made-up token counts of a provider reach such sums; the row keeps its tokens."""
-    cost = Cost.priced(
-        input_cost=Decimal(amount),
-        output_cost=Decimal(0),
-        tool_cost=Decimal(0),
-        price_version="test",
-    )
+    cost = priced(Decimal(amount), Decimal(0), Decimal(0))
 
     assert cost == Cost("error")
 
 
 def test_the_largest_cost_that_fits_is_kept() -> None:
     largest = Decimal(10 ** (PRECISION - PLACES)) - Decimal(1).scaleb(-PLACES)
-    cost = Cost.priced(
-        input_cost=largest, output_cost=Decimal(0), tool_cost=Decimal(0), price_version="test"
-    )
+    cost = priced(largest, Decimal(0), Decimal(0))
 
     assert cost.total_cost == largest

@@ -1,0 +1,1 @@
+"""From token counts to money; the only place that knows genai-prices."""
