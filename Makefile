@@ -9,6 +9,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check -c constraints.txt
 PYTEST := $(BIN)/python -m pytest
 
+CLIENT := .venv-client
+CLIENT_PYTHON ?=
+CLIENT_NEEDS := import sys; sys.exit(sys.version_info < (3, 12))
+
 # Which interpreter a Python is made of: the same for python3 and for a .venv made by it.
 IDENTITY := import sys; print(*sys.version_info[:3], sys.base_prefix)
 MINIMUM := import sys; sys.exit(sys.version_info < (3, 11))
@@ -40,6 +44,9 @@ SECONDS ?= 1200
 fuzz: $(VENV)/.dev ## Fuzz the parsers with atheris, SECONDS=1200 in all
 	@$(PIP) atheris
 	$(BIN)/python -m tests.fuzz --seconds $(SECONDS) $(ARGS)
+
+client-test: $(VENV)/.dev $(CLIENT)/.made ## Call through a proxy with majordomo_llm, which needs Python 3.12
+	MAJORDOMO_LLM_PYTHON=$(CLIENT)/bin/python $(PYTEST) -q tests/sdk/test_majordomo_llm.py $(ARGS)
 
 notebooks: $(VENV)/.dev ## Execute the notebooks, writing nothing
 	@for notebook in notebooks/*.ipynb; do \
@@ -73,7 +80,7 @@ constraints: ## Pin the newest versions that work on this Python, in constraints
 	rm -rf build/constraints
 
 clean: ## Remove .venv, caches and what the tests and the demo left
-	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage report.html
+	rm -rf $(VENV) $(CLIENT) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage report.html
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # .venv/.python is rewritten only when the interpreter changes, so that make goes on to the
@@ -99,5 +106,19 @@ $(VENV)/.dev: $(VENV)/.python pyproject.toml constraints.txt
 	@echo "installing what the tests need (some minutes, once)"
 	@$(PIP) -e '.[dev]'
 	@touch $(VENV)/.demo $@
+
+# An environment of its own: the client needs a newer Python than we do, and an older anthropic.
+$(CLIENT)/.made: tests/sdk/client-requirements.txt
+	@found=; for python in $(or $(CLIENT_PYTHON),$(PYTHON) python3.13 python3.12); do \
+	  "$$python" -c '$(CLIENT_NEEDS)' 2>/dev/null && found="$$python" && break; \
+	done; \
+	[ -n "$$found" ] || { \
+	  echo "majordomo_llm needs Python 3.12 or newer;" \
+	       "name one: make client-test CLIENT_PYTHON=/path/to/python3.12" >&2; exit 1; }; \
+	echo "making $(CLIENT) with $$("$$found" --version) (about a minute, once)"; \
+	base="$$("$$found" -c 'import sys; print(sys._base_executable)')"; \
+	rm -rf $(CLIENT); "$$base" -m venv $(CLIENT)
+	@$(CLIENT)/bin/python -m pip install -qq --no-compile --disable-pip-version-check -r $<
+	@touch $@
 
 FORCE:

@@ -54,7 +54,9 @@ def sigterm_raises() -> Iterator[None]:
 
 
 @contextmanager
-def running_proxy(data: Path, environment: Mapping[str, str]) -> Iterator[str]:
+def running_proxy(
+    data: Path, environment: Mapping[str, str], *, config: Path | None = None
+) -> Iterator[str]:
     """Run `mdm proxy` on a free port, yield its address; it ends, drained, with the block.
 
     Raises
@@ -67,6 +69,7 @@ def running_proxy(data: Path, environment: Mapping[str, str]) -> Iterator[str]:
     inherited = {n: v for n, v in os.environ.items() if n != "MAJORDOMO_POSTGRES"}
     command = [sys.executable, "-m", "majordomo_analytics", "proxy"]
     command += ["--data", str(data), "--host", "127.0.0.1", "--port", str(port)]
+    command += [] if config is None else ["--config", str(config)]
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
             command,

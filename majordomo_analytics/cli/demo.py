@@ -44,10 +44,11 @@ def demo(
 ) -> None:
     """Send made-up traffic through a real proxy, and show what it cost, for whom.
 
-    Starts local stand-ins for OpenAI, Anthropic and Gemini and a proxy before them, sends
-    tagged calls in every API's format, drains the rows into the lake and compares the
-    ledger's sums with what the stand-ins know. Ends with 1 if they differ in any decimal.
-    Earlier traffic in the data directory stays; only the comparison leaves it out.
+    Starts local stand-ins for the providers and a proxy before them, sends tagged calls in
+    the formats of OpenAI, Anthropic, Gemini, Cohere and Bedrock, drains the rows into the
+    lake and compares the ledger's sums with what the stand-ins know. Ends with 1 if they
+    differ in any decimal. Earlier traffic in the data directory stays; only the comparison
+    leaves it out.
     """
     from majordomo_analytics.apikeys import ApiKeyStore
     from majordomo_analytics.cli.children import sigterm_raises
@@ -111,7 +112,7 @@ def _make_traffic(
         running_standins(error_share=ERROR_SHARE) as standins,
         running_proxy(directory.root, standins.environment) as url,
     ):
-        say(f"Stand-ins for OpenAI, Anthropic and Gemini on {standins.url}, the proxy on {url}.")
+        say(f"Stand-ins for the providers on {standins.url}, the proxy on {url}.")
         started = time.monotonic()
         with _bar(requests) as advance:
             troubles = asyncio.run(send_calls(planned(), url, api_key.key, on_answer=advance))

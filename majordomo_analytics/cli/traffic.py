@@ -8,6 +8,7 @@ import random
 import ssl
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import quote
 
 import httpx
 
@@ -16,7 +17,7 @@ from majordomo_analytics.cli.standins.truth import CALL_HEADER
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-Api = Literal["chat", "responses", "messages", "generate"]
+Api = Literal["chat", "responses", "messages", "generate", "embeddings", "cohere", "converse"]
 
 USERS = 400
 UNTAGGED_SHARE = 0.03
@@ -66,7 +67,10 @@ FEATURES = (
     ),
     Feature(
         "search-answers", 24, ["search"],
-        [("generate", "gemini-2.5-flash", 6), ("generate", "gemini-2.5-flash-lite", 4)],
+        [
+            ("generate", "gemini-2.5-flash", 6), ("generate", "gemini-2.5-flash-lite", 4),
+            ("embeddings", "text-embedding-3-small", 2),
+        ],
         2_600, 250, 0.5, None, [("rerank-first", 0.3, 0.7), ("control", 0.3, 1.0)],
     ),
     Feature(
@@ -76,7 +80,10 @@ FEATURES = (
     ),
     Feature(
         "summaries", 13, ["support", "sales", "legal"],
-        [("generate", "gemini-2.5-flash-lite", 6), ("chat", "gpt-4o-mini", 3)],
+        [
+            ("generate", "gemini-2.5-flash-lite", 6), ("chat", "gpt-4o-mini", 3),
+            ("cohere", "command-r7b-12-2024", 1),
+        ],
         3_000, 300, 0.1,
     ),
     Feature(
@@ -86,7 +93,10 @@ FEATURES = (
     ),
     Feature(
         "contract-review", 5, ["legal"],
-        [("messages", "claude-sonnet-4-6", 3), ("chat", "gpt-4.1", 2)],
+        [
+            ("messages", "claude-sonnet-4-6", 3), ("chat", "gpt-4.1", 2),
+            ("converse", "us.meta.llama4-scout-17b-instruct-v1:0", 1),
+        ],
         9_000, 1_200, 0.2, "1h",
     ),
 )  # fmt: skip
@@ -230,6 +240,21 @@ def _request(
             if streamed:
                 method = draw.choice(["streamGenerateContent?alt=sse", "streamGenerateContent"])
             return f"/v1beta/models/{model}:{method}", {"x-goog-api-key": "demo"}, body
+        case "embeddings":
+            body = {"model": model, "input": [prompt]}
+            return "/v1/embeddings", {"authorization": "Bearer sk-demo"}, body
+        case "cohere":
+            messages = [_turn("system", system), _turn("user", prompt)]
+            body = {"model": model, "messages": messages, "max_tokens": limit, "stream": streamed}
+            return "/v2/chat", {"authorization": "Bearer demo"}, body
+        case "converse":
+            body = {
+                "system": [{"text": system}],
+                "messages": [{"role": "user", "content": [{"text": prompt}]}],
+                "inferenceConfig": {"maxTokens": limit},
+            }
+            path = f"/model/{quote(model)}/converse{'-stream' if streamed else ''}"
+            return path, {"authorization": "Bearer demo"}, body
 
 
 def _turn(role: str, content: str) -> dict[str, str]:

@@ -165,11 +165,11 @@ def test_traffic_is_as_mixed_as_the_table_says() -> None:
 
 def made_up(cost: str) -> Call:
     tokens = Tokens(input=100, cached=40, output=10)
-    return Call("c", "chat", "gpt-4.1", 200, False, tokens, Decimal(cost), {})
+    return Call("c", "chat", "gpt-4.1", 200, False, tokens, Decimal(cost), {}, "openai")
 
 
 def test_sums_count_errors_without_tokens() -> None:
-    failed = Call("d", "chat", "gpt-4.1", 429, False, Tokens(), Decimal(0), {})
+    failed = Call("d", "chat", "gpt-4.1", 429, False, Tokens(), Decimal(0), {}, "openai")
     assert sums_of([made_up("0.01"), made_up("0.02"), failed]) == {
         "requests": 3,
         "errors": 1,

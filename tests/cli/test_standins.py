@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import urllib.error
 import urllib.request
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import genai_prices
-import httpx
 import pytest
 
 from majordomo_analytics.cli.standins.answers import answer
@@ -19,60 +17,56 @@ from majordomo_analytics.cli.standins.app import make_app
 from majordomo_analytics.cli.standins.openai import read_chat
 from majordomo_analytics.cli.standins.prices import PRICES, Tokens, cost
 from majordomo_analytics.cli.standins.process import running_standins
-from majordomo_analytics.cli.standins.truth import Call
+from tests.cli.standin_calls import KEY, post, truth
 
-if TYPE_CHECKING:
-    from starlette.applications import Starlette
-
-KEY = {"Authorization": "Bearer sk-made-up"}
 CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Where is my order?"}]}
 MESSAGE = {**CHAT, "model": "claude-haiku-4-5", "max_tokens": 60}
 CONTENTS = {"contents": [{"role": "user", "parts": [{"text": "Where is my order? " * 20}]}]}
 
-
-def post(app: Starlette, path: str, body: Any, **headers: str) -> httpx.Response:
-    async def send() -> httpx.Response:
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://standins") as client:
-            content = body if isinstance(body, bytes) else json.dumps(body).encode()
-            given = {name.replace("_", "-"): value for name, value in headers.items()}
-            return await client.post(path, content=content, headers=given or KEY)
-
-    return asyncio.run(send())
+PRICE_LISTS = {
+    "gemini": "google",
+    "gemini-openai": "google",
+    "xai": "x-ai",
+    "bedrock": "aws",
+}
+"""The names of price lists in genai-prices that are not their provider's own."""
 
 
-def truth(app: Starlette) -> list[Call]:
-    async def get() -> httpx.Response:
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://standins") as client:
-            return await client.get("/truth")
-
-    return [Call.from_json(call) for call in asyncio.run(get()).json()["calls"]]
-
-
-@pytest.mark.parametrize("model", PRICES)
-def test_price_card_is_what_genai_prices_says(model: str) -> None:
+@pytest.mark.parametrize(
+    ("provider", "model"), [(provider, model) for provider in PRICES for model in PRICES[provider]]
+)
+def test_price_card_is_what_genai_prices_says(provider: str, model: str) -> None:
     """A price that changes there makes this fail, before the demo's totals drift apart."""
     for size in (1_000, 190_000, 400_000):
-        written = size // 10 if model.startswith("claude") else 0
-        tokens = Tokens(size, size // 8, written, written // 2, output=900, reasoning=100)
+        written = size // 10 if "claude" in model else 0
+        images = size // 20 if "image" in model else 0
+        cached = 0 if images else size // 8
+        tokens = Tokens(
+            size, cached, written, written // 2, output=900, reasoning=100, input_image=images
+        )
         usage = genai_prices.Usage(
             input_tokens=tokens.input,
             cache_read_tokens=tokens.cached,
             cache_write_tokens=tokens.written or None,
             cache_write_5m_tokens=tokens.written_5m or None,
             cache_write_1h_tokens=tokens.written_1h or None,
+            input_image_tokens=tokens.input_image or None,
             output_tokens=tokens.output,
         )
-        price = genai_prices.calc_price(usage, model, genai_request_timestamp=datetime.now(UTC))
-        assert cost(model, tokens) == price.total_price
+        price = genai_prices.calc_price(
+            usage,
+            model,
+            provider_id=PRICE_LISTS.get(provider, provider),
+            genai_request_timestamp=datetime.now(UTC),
+        )
+        assert cost(provider, model, tokens) == price.total_price
 
 
 def test_cost_by_hand() -> None:
     """Per million: 1000 at $1, 500 at $0.10, 200 at $1.25, 100 at $2, and 50 out at $5."""
     tokens = Tokens(input=1800, cached=500, written_5m=200, written_1h=100, output=50)
-    assert cost("claude-haiku-4-5", tokens) == Decimal("0.00175")
-    assert cost("gpt-none", tokens) is None
+    assert cost("anthropic", "claude-haiku-4-5", tokens) == Decimal("0.00175")
+    assert cost("openai", "gpt-none", tokens) is None
 
 
 def test_answer_depends_on_the_question_alone() -> None:
@@ -109,16 +103,28 @@ def test_share_of_errors_is_as_asked() -> None:
         ("/v1/responses", {"model": "gpt-5-mini", "input": "Hello"}),
         ("/v1/messages", MESSAGE),
         ("/v1beta/models/gemini-2.5-flash:generateContent", CONTENTS),
+        ("/v2/chat", {**CHAT, "model": "command-r7b-12-2024"}),
+        ("/model/us.meta.llama4-scout-17b-instruct-v1%3A0/converse", {"messages": []}),
     ],
 )
 def test_errors_have_no_usage_and_cost_nothing(path: str, body: Any) -> None:
     app = make_app(error_share=1.0)
     refused = post(app, path, body)
     assert refused.status_code in {429, 500}
-    assert refused.json()["error"]["message"]
+    said = refused.json()
+    assert said.get("error", said)["message"]
     assert "usage" not in refused.text
     (call,) = truth(app)
     assert (call.status_code, call.tokens, call.cost) == (refused.status_code, Tokens(), Decimal(0))
+
+
+def test_error_can_be_wished_for() -> None:
+    app = make_app()
+    refused = post(app, "/v1/messages", MESSAGE, x_demo_error="503", x_api_key="made-up")
+    assert refused.status_code == 503
+    assert refused.json()["error"]["type"] == "api_error"
+    (call,) = truth(app)
+    assert (call.status_code, call.tokens, call.cost) == (503, Tokens(), Decimal(0))
 
 
 def test_call_without_credentials_is_refused() -> None:
@@ -204,6 +210,7 @@ def test_child_process_ends_with_the_block() -> None:
     with running_standins() as standins, running_standins() as others:
         assert standins.url != others.url
         assert standins.truth() == []
-        assert set(standins.environment.values()) == {standins.url}
+        assert standins.environment["MAJORDOMO_OPENAI_BASE_URL"] == standins.url
+        assert standins.environment["MAJORDOMO_TOGETHER_BASE_URL"] == f"{standins.url}/together"
     with pytest.raises(urllib.error.URLError, match="refused"):
         urllib.request.urlopen(f"{standins.url}/truth", timeout=5)

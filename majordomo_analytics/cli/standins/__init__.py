@@ -1,4 +1,4 @@
-"""Local stand-ins for OpenAI, Anthropic and Gemini, which know what every call cost.
+"""Local stand-ins for the providers, which know what every call cost.
 
 They speak the providers' formats well enough for the official SDKs, work out usage from
 the request body alone, and keep the truth of every answer at ``GET /truth``. They are for

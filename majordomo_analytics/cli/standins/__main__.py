@@ -44,7 +44,7 @@ def main() -> None:
     """Read the arguments and serve."""
     parser = argparse.ArgumentParser(
         prog="python -m majordomo_analytics.cli.standins",
-        description="Local stand-ins for OpenAI, Anthropic and Gemini, on 127.0.0.1 only.",
+        description="Local stand-ins for the providers, on 127.0.0.1 only.",
     )
     parser.add_argument("--port", type=int, default=0, help="0, the default, takes a free one")
     parser.add_argument("--error-share", type=float, default=0.0, help="share of 429 and 500")

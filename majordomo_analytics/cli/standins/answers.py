@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from majordomo_analytics.cli.standins.prices import Tokens
+from majordomo_analytics.cli.standins.schemas import ANY_OBJECT, example
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,7 +25,11 @@ IMPLICIT_CACHE_FROM = 1024
 """Prompts from this many tokens on may be read from the cache that needs no asking."""
 CACHE_STEP = 128
 USUAL_OUTPUT_LIMIT = 400
+TOKENS_OF_AN_IMAGE = 272
+TOKENS_OF_AN_INPUT_IMAGE = 194
 GZIP_SHARE = 0.4
+JSON_IN_WORDS = b"JSON"
+"""A prompt that has this word wants it, as some clients say it in no other way."""
 NOT_THE_QUESTION = {"stream", "stream_options"}
 """Fields that say how to send the answer, not what was asked."""
 
@@ -54,23 +59,42 @@ class Question:
         The part of it that the caller marked for caching; 0 where that is implicit.
     kept
         For how long what is written to the cache stays; None where that is implicit.
+    provider
+        Who was called.
+    caches
+        Whether a long prompt may be read from a cache without asking.
     output_limit
-        Most tokens the caller wants back.
+        Most tokens the caller wants back; 0 where no text is written.
     thinks
         Whether the model reasons before it answers.
     streamed
         Whether the caller wants a stream of events.
+    schema
+        The JSON Schema that the answer has to fit, None for prose.
+    tool
+        The tool that is to be called with that JSON, None if it is the text itself.
+    input_images, output_images
+        How many images the model has to look at, and to draw.
+    searches
+        How many searches are billed; they have no tokens.
     """
 
     flavour: str
     model: str
     body: Json
     prompt_characters: int
+    provider: str = "openai"
+    caches: bool = True
     cacheable_characters: int = 0
     kept: Kept | None = None
     output_limit: int = USUAL_OUTPUT_LIMIT
     thinks: bool = False
     streamed: bool = False
+    schema: Json | None = None
+    tool: str | None = None
+    input_images: int = 0
+    output_images: int = 0
+    searches: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +108,7 @@ class Answer:
     tokens
         What the answer used.
     text
-        What the model says.
+        What the model says, or gives to the tool.
     error
         HTTP status of a refusal, or None.
     gzipped
@@ -123,6 +147,8 @@ class Dialect:
         The response header with the provider's id of the request, "" where there is none.
     media_type
         The content type of a streamed answer.
+    count_headers
+        Writes the response headers that state usage a second time.
     """
 
     body: Callable[[Question, Answer], Json]
@@ -130,6 +156,7 @@ class Dialect:
     error_body: Callable[[int], Json]
     id_header: str = ""
     media_type: str = "text/event-stream"
+    count_headers: Callable[[Answer], dict[str, str]] = lambda _: {}
 
 
 def characters(value: object) -> int:
@@ -148,6 +175,7 @@ def answer(question: Question, *, error_share: float = 0.0) -> Answer:
     asked = {k: v for k, v in question.body.items() if k not in NOT_THE_QUESTION}
     seed = json.dumps([question.model, asked], sort_keys=True).encode()
     digest = hashlib.sha256(seed).hexdigest()
+    schema = question.schema or (ANY_OBJECT if JSON_IN_WORDS in seed else None)
     draw = random.Random(int(digest, 16))  # noqa: S311 - repeatable on purpose
     refused = draw.random() < error_share
     error = draw.choice([429, 429, 500]) if refused else None
@@ -157,7 +185,9 @@ def answer(question: Question, *, error_share: float = 0.0) -> Answer:
     return Answer(
         id=digest[:24],
         tokens=tokens,
-        text=_text(tokens.output - tokens.reasoning),
+        text=_text(tokens.output - tokens.reasoning)
+        if schema is None
+        else json.dumps(example(schema), ensure_ascii=False),
         error=error,
         gzipped=gzipped,
         seconds_to_first=first,
@@ -166,6 +196,8 @@ def answer(question: Question, *, error_share: float = 0.0) -> Answer:
 
 
 def _tokens(question: Question, draw: random.Random) -> Tokens:
+    if question.searches:
+        return Tokens(searches=question.searches)
     whole = 7 + question.prompt_characters // CHARACTERS_PER_TOKEN + draw.randrange(9)
     cached = written = 0
     if question.kept:
@@ -173,17 +205,23 @@ def _tokens(question: Question, draw: random.Random) -> Tokens:
         share_read = draw.choice([0.0, 0.5, 1.0, 1.0, 1.0, 1.0])
         cached = int(marked * share_read)
         written = marked - cached
-    elif whole >= IMPLICIT_CACHE_FROM and draw.random() < 0.6:
+    elif question.caches and whole >= IMPLICIT_CACHE_FROM and draw.random() < 0.6:
         cached = int(whole * draw.uniform(0.3, 0.95)) // CACHE_STEP * CACHE_STEP
-    output = max(1, int(question.output_limit * draw.uniform(0.25, 1.0)))
+    looked_at = question.input_images * TOKENS_OF_AN_INPUT_IMAGE
+    drawn = question.output_images * TOKENS_OF_AN_IMAGE
+    output = drawn
+    if question.output_limit:
+        output = max(1, int(question.output_limit * draw.uniform(0.25, 1.0)))
     reasoning = int(output * draw.uniform(0.2, 0.7)) if question.thinks else 0
     return Tokens(
-        input=whole,
+        input=whole + looked_at,
         cached=cached,
         written_5m=written if question.kept == "5m" else 0,
         written_1h=written if question.kept == "1h" else 0,
         output=output,
         reasoning=reasoning,
+        input_image=looked_at,
+        output_image=drawn,
     )
 
 

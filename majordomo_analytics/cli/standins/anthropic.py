@@ -23,19 +23,26 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def read_messages(body: Json) -> Question:
+def read_messages(body: Json, provider: str = "anthropic") -> Question:
     """Return the question in the body of a messages call."""
     marked, kept = _marked_for_caching(body)
+    tool, schema = _wanted(body)
     return Question(
         flavour="messages",
+        provider=provider,
         model=str(body.get("model", "")),
         body=body,
-        prompt_characters=characters(body.get("system")) + characters(body.get("messages")),
+        prompt_characters=characters(body.get("system"))
+        + characters(body.get("messages"))
+        + characters(body.get("tools")),
+        caches=False,
         cacheable_characters=marked,
         kept=kept,
         output_limit=body.get("max_tokens") or USUAL_OUTPUT_LIMIT,
         thinks=(body.get("thinking") or {}).get("type") == "enabled",
         streamed=bool(body.get("stream")),
+        schema=schema,
+        tool=tool,
     )
 
 
@@ -44,7 +51,7 @@ def messages_body(question: Question, answer: Answer) -> Json:
     return {
         **_message(question, answer),
         "content": [block for block, _ in _blocks(question, answer)],
-        "stop_reason": "end_turn",
+        "stop_reason": _stop_reason(question),
         "usage": _usage(answer, answer.tokens.output),
     }
 
@@ -55,7 +62,9 @@ def messages_events(question: Question, answer: Answer) -> Iterator[bytes]:
     del seed["usage"]["output_tokens_details"]
     yield _event("message_start", {"message": seed})
     for index, (block, deltas) in enumerate(_blocks(question, answer)):
-        empty = {key: value if key == "type" else "" for key, value in block.items()}
+        empty = {k: {} if k == "input" else "" for k in block} | {
+            k: v for k, v in block.items() if k in {"type", "id", "name"}
+        }
         yield _event("content_block_start", {"index": index, "content_block": empty})
         if index == 0:
             yield _event("ping", {})
@@ -67,7 +76,7 @@ def messages_events(question: Question, answer: Answer) -> Iterator[bytes]:
     yield _event(
         "message_delta",
         {
-            "delta": {"stop_reason": "end_turn", "stop_sequence": None},
+            "delta": {"stop_reason": _stop_reason(question), "stop_sequence": None},
             "usage": {key: usage[key] for key in (*told, "output_tokens", "output_tokens_details")},
         },
     )
@@ -94,6 +103,21 @@ def _marked_for_caching(body: Json) -> tuple[int, Kept | None]:
             marked += len(block.get("text", ""))
             kept = "1h" if control.get("ttl") == "1h" else "5m"
     return marked, kept
+
+
+def _wanted(body: Json) -> tuple[str | None, Json | None]:
+    """Return the tool to call, if the caller offers one, and the form of the JSON."""
+    choice = body.get("tool_choice") or {}
+    for tool in body.get("tools") or []:
+        own = "input_schema" in tool and choice.get("name") in {None, tool["name"]}
+        if own and choice.get("type") != "none":
+            return tool["name"], tool["input_schema"]
+    config = (body.get("output_config") or {}).get("format") or body.get("output_format") or {}
+    return None, config.get("schema")
+
+
+def _stop_reason(question: Question) -> str:
+    return "tool_use" if question.tool else "end_turn"
 
 
 def _message(question: Question, answer: Answer) -> Json:
@@ -136,6 +160,20 @@ def _blocks(question: Question, answer: Answer) -> Iterator[tuple[Json, list[Jso
                 {"type": "signature_delta", "signature": signature},
             ],
         )
+    if question.tool:
+        yield (
+            {
+                "type": "tool_use",
+                "id": f"toolu_{answer.id}",
+                "name": question.tool,
+                "input": json.loads(answer.text),
+            },
+            [
+                {"type": "input_json_delta", "partial_json": piece}
+                for piece in ["", *answer.pieces()]
+            ],
+        )
+        return
     yield (
         {"type": "text", "text": answer.text},
         [{"type": "text_delta", "text": piece} for piece in answer.pieces()],

@@ -17,6 +17,7 @@ from majordomo_analytics.cli.standins.answers import (
     Question,
     characters,
 )
+from majordomo_analytics.cli.standins.schemas import ANY_OBJECT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +32,7 @@ def read_generate(model: str, body: Json, *, streamed: bool) -> Question:
     thinks = model in THINKING_MODELS if budget is None else budget != 0
     return Question(
         flavour="generate_content",
+        provider="gemini",
         model=model,
         body=body,
         prompt_characters=characters(body.get("contents"))
@@ -38,6 +40,7 @@ def read_generate(model: str, body: Json, *, streamed: bool) -> Question:
         output_limit=config.get("maxOutputTokens") or USUAL_OUTPUT_LIMIT,
         thinks=thinks,
         streamed=streamed,
+        schema=_schema(config),
     )
 
 
@@ -69,6 +72,14 @@ def error_body(status: int) -> Json:
         429: ("RESOURCE_EXHAUSTED", "You exceeded your current quota."),
     }.get(status, ("INTERNAL", "An internal error has occurred."))
     return {"error": {"code": status, "message": text, "status": name}}
+
+
+def _schema(config: Json) -> Json | None:
+    """Return what the text has to fit."""
+    schema = config.get("responseSchema") or config.get("responseJsonSchema")
+    if schema is None and config.get("responseMimeType") == "application/json":
+        return ANY_OBJECT
+    return schema
 
 
 def _chunks(question: Question, answer: Answer) -> Iterator[bytes]:

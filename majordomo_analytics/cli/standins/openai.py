@@ -1,7 +1,7 @@
-"""OpenAI's wire format: chat completions and responses, as JSON and as events.
+"""OpenAI's chat and legacy completions, which many hosts speak with an accent of their own.
 
-Prompt counts include what was cached, completion counts include reasoning. A chat stream
-tells its usage only to a caller who asks with ``stream_options.include_usage``.
+Prompt counts include what was cached, completion counts include reasoning with most
+hosts. Where and when a stream tells its usage depends on the host (`hosts`).
 """
 
 from __future__ import annotations
@@ -17,38 +17,43 @@ from majordomo_analytics.cli.standins.answers import (
     Question,
     characters,
 )
+from majordomo_analytics.cli.standins.hosts import HOSTS, OPENAI
+from majordomo_analytics.cli.standins.schemas import ANY_OBJECT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CREATED = 1_767_225_600
-REASONING_MODELS = ("gpt-5", "o3", "o4")
+REASONING_MODELS = ("gpt-5", "o3", "o4", "openai/gpt-oss", "grok-3-mini", "gemini-2.5-flash")
 
 
-def read_chat(body: Json) -> Question:
+def read_chat(body: Json, provider: str = "openai") -> Question:
     """Return the question in the body of a chat completions call."""
     return Question(
         flavour="chat",
         model=str(body.get("model", "")),
         body=body,
+        provider=provider,
         prompt_characters=characters(body.get("messages")) + characters(body.get("tools")),
         output_limit=body.get("max_completion_tokens")
         or body.get("max_tokens")
         or USUAL_OUTPUT_LIMIT,
         thinks=str(body.get("model", "")).startswith(REASONING_MODELS),
         streamed=bool(body.get("stream")),
+        schema=_schema(body.get("response_format") or {}),
     )
 
 
-def read_responses(body: Json) -> Question:
-    """Return the question in the body of a responses call."""
+def read_completion(body: Json, provider: str = "openai") -> Question:
+    """Return the question in the body of a legacy completions call."""
     return Question(
-        flavour="responses",
+        flavour="completions",
         model=str(body.get("model", "")),
         body=body,
-        prompt_characters=characters(body.get("input")) + characters(body.get("instructions")),
-        output_limit=body.get("max_output_tokens") or USUAL_OUTPUT_LIMIT,
-        thinks=str(body.get("model", "")).startswith(REASONING_MODELS),
+        provider=provider,
+        prompt_characters=characters(body.get("prompt")),
+        caches=False,
+        output_limit=body.get("max_tokens") or 16,
         streamed=bool(body.get("stream")),
     )
 
@@ -63,12 +68,9 @@ def chat_body(question: Question, answer: Answer) -> Json:
     }
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
     return {
-        "id": f"chatcmpl-{answer.id}",
-        "object": "chat.completion",
-        "created": CREATED,
-        "model": question.model,
+        **_common(question, answer, "chat.completion"),
         "choices": [choice],
-        "usage": _chat_usage(answer),
+        "usage": HOSTS.get(question.provider, OPENAI).usage(answer.tokens),
         "service_tier": "default",
         "system_fingerprint": None,
     }
@@ -76,71 +78,36 @@ def chat_body(question: Question, answer: Answer) -> Json:
 
 def chat_events(question: Question, answer: Answer) -> Iterator[bytes]:
     """Yield the events of a streamed chat completion."""
-    asked = (question.body.get("stream_options") or {}).get("include_usage")
-    common = {
-        "id": f"chatcmpl-{answer.id}",
-        "object": "chat.completion.chunk",
-        "created": CREATED,
-        "model": question.model,
-        "service_tier": "default",
-        "system_fingerprint": None,
-    }
-    if asked:
-        common["usage"] = None
+    common = _common(question, answer, "chat.completion.chunk")
+    common |= {"service_tier": "default", "system_fingerprint": None}
 
-    def chunk(delta: Json, finish: str | None = None) -> bytes:
-        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
-        return _data({**common, "choices": [choice]})
+    def choice(delta: Json, finish: str | None = None) -> Json:
+        return {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish}
 
-    yield chunk({"role": "assistant", "content": "", "refusal": None})
-    for piece in answer.pieces():
-        yield chunk({"content": piece})
-    yield chunk({}, "stop")
-    if asked:
-        yield _data({**common, "choices": [], "usage": _chat_usage(answer)})
-    yield b"data: [DONE]\n\n"
+    said = [choice({"role": "assistant", "content": "", "refusal": None})]
+    said += [choice({"content": piece}) for piece in answer.pieces()]
+    yield from _chunks(question, answer, common, [*said, choice({}, "stop")])
 
 
-def responses_body(question: Question, answer: Answer) -> Json:
-    """Return a whole response."""
+def completion_body(question: Question, answer: Answer) -> Json:
+    """Return a whole legacy completion."""
+    choice = {"index": 0, "text": answer.text, "logprobs": None, "finish_reason": "stop"}
+    usage = HOSTS.get(question.provider, OPENAI).usage(answer.tokens)
     return {
-        **_response(question, answer, "completed"),
-        "output": [_message(answer, "completed", [_part(answer.text)])],
-        "usage": {
-            "input_tokens": answer.tokens.input,
-            "input_tokens_details": {"cached_tokens": answer.tokens.cached},
-            "output_tokens": answer.tokens.output,
-            "output_tokens_details": {"reasoning_tokens": answer.tokens.reasoning},
-            "total_tokens": answer.tokens.input + answer.tokens.output,
-        },
+        **_common(question, answer, "text_completion"),
+        "choices": [choice],
+        "usage": {name: usage[name] for name in usage if name.endswith("_tokens")},
     }
 
 
-def responses_events(question: Question, answer: Answer) -> Iterator[bytes]:
-    """Yield the events of a streamed response; usage is in the last one only."""
-    place = {"item_id": f"msg_{answer.id}", "output_index": 0, "content_index": 0}
-    started = _response(question, answer, "in_progress")
-    done = _message(answer, "completed", [_part(answer.text)])
-    said: list[tuple[str, Json]] = [
-        ("response.created", {"response": started}),
-        ("response.in_progress", {"response": started}),
-        (
-            "response.output_item.added",
-            {"output_index": 0, "item": _message(answer, "in_progress", [])},
-        ),
-        ("response.content_part.added", {**place, "part": _part("")}),
-        *(
-            ("response.output_text.delta", {**place, "delta": piece, "logprobs": []})
-            for piece in answer.pieces()
-        ),
-        ("response.output_text.done", {**place, "text": answer.text, "logprobs": []}),
-        ("response.content_part.done", {**place, "part": _part(answer.text)}),
-        ("response.output_item.done", {"output_index": 0, "item": done}),
-        ("response.completed", {"response": responses_body(question, answer)}),
-    ]
-    for number, (name, fields) in enumerate(said):
-        event = {"type": name, "sequence_number": number, **fields}
-        yield f"event: {name}\n".encode() + _data(event)
+def completion_events(question: Question, answer: Answer) -> Iterator[bytes]:
+    """Yield the events of a streamed legacy completion."""
+
+    def choice(text: str, finish: str | None = None) -> Json:
+        return {"index": 0, "text": text, "logprobs": None, "finish_reason": finish}
+
+    said = [*(choice(piece) for piece in answer.pieces()), choice("", "stop")]
+    yield from _chunks(question, answer, _common(question, answer, "text_completion"), said)
 
 
 def error_body(status: int) -> Json:
@@ -153,54 +120,41 @@ def error_body(status: int) -> Json:
     return {"error": {"message": text, "type": kind, "param": None, "code": None}}
 
 
-def _chat_usage(answer: Answer) -> Json:
-    tokens = answer.tokens
-    return {
-        "prompt_tokens": tokens.input,
-        "completion_tokens": tokens.output,
-        "total_tokens": tokens.input + tokens.output,
-        "prompt_tokens_details": {"cached_tokens": tokens.cached, "audio_tokens": 0},
-        "completion_tokens_details": {
-            "reasoning_tokens": tokens.reasoning,
-            "audio_tokens": 0,
-            "accepted_prediction_tokens": 0,
-            "rejected_prediction_tokens": 0,
-        },
-    }
+def _schema(response_format: Json) -> Json | None:
+    """Return what the text has to fit."""
+    if response_format.get("type") == "json_object":
+        return ANY_OBJECT
+    schema: Json | None = (response_format.get("json_schema") or {}).get("schema")
+    return schema
 
 
-def _response(question: Question, answer: Answer, status: str) -> Json:
+def _common(question: Question, answer: Answer, kind: str) -> Json:
     return {
-        "id": f"resp_{answer.id}",
-        "object": "response",
-        "created_at": CREATED,
-        "status": status,
-        "error": None,
-        "incomplete_details": None,
-        "instructions": question.body.get("instructions"),
-        "metadata": {},
+        "id": f"{'cmpl' if kind == 'text_completion' else 'chatcmpl'}-{answer.id}",
+        "object": kind,
+        "created": CREATED,
         "model": question.model,
-        "output": [],
-        "parallel_tool_calls": True,
-        "service_tier": "default",
-        "tool_choice": "auto",
-        "tools": [],
-        "usage": None,
     }
 
 
-def _message(answer: Answer, status: str, content: list[Json]) -> Json:
-    return {
-        "id": f"msg_{answer.id}",
-        "type": "message",
-        "role": "assistant",
-        "status": status,
-        "content": content,
-    }
-
-
-def _part(text: str) -> Json:
-    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+def _chunks(question: Question, answer: Answer, common: Json, said: list[Json]) -> Iterator[bytes]:
+    """Yield one event for each choice, and the usage where the host states it."""
+    host = HOSTS.get(question.provider, OPENAI)
+    asked = bool((question.body.get("stream_options") or {}).get("include_usage"))
+    apart = asked and host.usage_in_stream != "always"
+    if apart:
+        common = {**common, "usage": None}
+    for choice in said[:-1]:
+        yield _data({**common, "choices": [choice]})
+    last = {**common, "choices": said[-1:]}
+    if host.usage_in_stream == "always":
+        last["usage"] = host.usage(answer.tokens)
+    if host.usage_in_stream == "x_groq":
+        last["x_groq"] = {"id": f"req_{answer.id}", "usage": host.usage(answer.tokens)}
+    yield _data(last)
+    if apart:
+        yield _data({**common, "choices": [], "usage": host.usage(answer.tokens)})
+    yield b"data: [DONE]\n\n"
 
 
 def _data(event: Json) -> bytes:
@@ -208,4 +162,4 @@ def _data(event: Json) -> bytes:
 
 
 CHAT = Dialect(chat_body, chat_events, error_body, "x-request-id")
-RESPONSES = Dialect(responses_body, responses_events, error_body, "x-request-id")
+COMPLETIONS = Dialect(completion_body, completion_events, error_body, "x-request-id")

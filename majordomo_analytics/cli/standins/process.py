@@ -11,11 +11,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from majordomo_analytics.cli.children import ended_with_the_block
+from majordomo_analytics.cli.standins.hosts import HOSTS
 from majordomo_analytics.cli.standins.truth import Call
 from majordomo_analytics.errors import MajordomoError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+AT_THE_ROOT = ("openai", "anthropic", "gemini", "cohere", "bedrock")
+"""Providers whose paths say that they are meant."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +31,11 @@ class RunningStandIns:
     @property
     def environment(self) -> dict[str, str]:
         """The settings with which a proxy calls the stand-ins instead of the providers."""
+        addresses = {name: f"{self.url}/{name}" for name in (*HOSTS, "bedrock-mantle")}
+        addresses |= dict.fromkeys(AT_THE_ROOT, self.url)
         return {
-            f"MAJORDOMO_{provider}_BASE_URL": self.url
-            for provider in ("OPENAI", "ANTHROPIC", "GEMINI")
+            f"MAJORDOMO_{name.upper().replace('-', '_')}_BASE_URL": url
+            for name, url in addresses.items()
         }
 
     def truth(self) -> list[Call]:

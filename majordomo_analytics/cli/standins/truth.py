@@ -13,6 +13,10 @@ if TYPE_CHECKING:
 
 CALL_HEADER = "x-demo-call"
 """An ordinary header, which a proxy forwards: the caller's own name for a call."""
+PAUSE_HEADER = "x-demo-pause-ms"
+"""Another: how long to wait after each part of a stream, so that a caller can leave it."""
+ERROR_HEADER = "x-demo-error"
+"""A third: the HTTP status of the error that is wanted instead of an answer."""
 NEVER_FORWARDED = "x-majordomo-"
 
 
@@ -30,6 +34,8 @@ class Call:
         US dollars by the stand-ins' price card; 0 for an error, None for a model not on it.
     majordomo_headers
         `X-Majordomo-*` headers that came along; through a proxy there are none.
+    provider
+        Whom the call's path belongs to.
     """
 
     name: str | None
@@ -40,6 +46,7 @@ class Call:
     tokens: Tokens
     cost: Decimal | None
     majordomo_headers: dict[str, str]
+    provider: str
 
     @classmethod
     def of(
@@ -53,8 +60,9 @@ class Call:
             status_code=status_code,
             streamed=question.streamed,
             tokens=tokens,
-            cost=cost(question.model, tokens),
+            cost=cost(question.provider, question.model, tokens),
             majordomo_headers={k: v for k, v in headers.items() if k.startswith(NEVER_FORWARDED)},
+            provider=question.provider,
         )
 
     def to_json(self) -> dict[str, Any]:
