@@ -74,7 +74,7 @@ class UsageTaker:
             at = chunk.find(_USAGE)
             if at < 0:
                 return chunk
-            if _is_line_of_data(chunk):
+            if len(chunk) <= MAX_HELD_BYTES and _is_line_of_data(chunk):
                 passed = self._in_one_line(chunk, at)
                 self.was_plain = self._was_null and _ERROR not in passed
                 return passed

@@ -394,9 +394,11 @@ def test_long_event_passes_as_it_is_and_is_flagged(
     long_usage = sse({**usage, "usage": CHAT_USAGE}, end=end)
     assert len(long_usage) > 100
     expected += long_usage
-    for size in (1, 3, 50, len(body)):
+    cuts = [[body[at : at + size] for at in range(0, len(body), size)] for size in (1, 3, 50)]
+    events = [event + 2 * end.encode() for event in body.split(2 * end.encode())[:-1]]
+    for chunks in (*cuts, events, [body]):
         taker = UsageTaker()
-        passed = [taker.feed(body[at : at + size]) for at in range(0, len(body), size)]
+        passed = [taker.feed(chunk) for chunk in chunks]
         assert b"".join(passed) + taker.finish() == expected
         assert taker.is_left
 
