@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 START_TIMEOUT_S = 20.0
 CONTENDERS = ("floor", "proxy")
 
@@ -158,10 +157,10 @@ class Stand:
     key: str
 
     def cpu_seconds(self, name: str) -> float:
-        """Return the CPU time that a process has used."""
-        stat = Path(f"/proc/{self.processes[name].pid}/stat").read_text()
-        fields = stat.rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / CLOCK_TICKS
+        """Return the CPU time that the threads of a process have used so far."""
+        tasks = Path(f"/proc/{self.processes[name].pid}/task")
+        used = [int((task / "schedstat").read_text().split()[0]) for task in tasks.iterdir()]
+        return sum(used) / 1e9
 
     def request(self, body: bytes) -> bytes:
         """Return a whole HTTP request for a chat completion, tagged as users tag it."""

@@ -5,6 +5,9 @@ sends each chunk alone and not too fast, as models do: chunks that pile up on th
 be relayed as one. Both are asked in turns for the same answers, and only the CPU time of
 the relaying process counts.
 
+Another process on the machine makes both dearer, in caches and in clocks: the least of
+many rounds says more than their median then.
+
 In the second case the caller does not ask for usage. The proxy may then ask in its place,
 and take the usage out of every chunk again; the floor relays a stream without any.
 
@@ -50,13 +53,15 @@ def compare(processes: Stand, case: str, body: bytes, connections: int, rounds: 
             )
             if turn:  # the first round warms up
                 spent[name].append(seconds / relayed[name] * 1e6)
+    middle = {name: statistics.median(spent[name]) for name in CONTENDERS}
+    least = {name: min(spent[name]) for name in CONTENDERS}
     ratios = [p / f for f, p in zip(spent["floor"], spent["proxy"], strict=True)]
     print(
-        f"{case}: floor {statistics.median(spent['floor']):.1f} µs, "
-        f"proxy {statistics.median(spent['proxy']):.1f} µs CPU per chunk; "
-        f"ratio {statistics.median(ratios):.2f} "
-        f"(min {min(ratios):.2f}, max {max(ratios):.2f}, {rounds} rounds of "
-        f"{relayed['floor']} and {relayed['proxy']} chunks)"
+        f"{case}: floor {middle['floor']:.1f} µs, proxy {middle['proxy']:.1f} µs CPU per chunk, "
+        f"ratio {statistics.median(ratios):.2f}; "
+        f"least {least['floor']:.1f} and {least['proxy']:.1f} µs, "
+        f"ratio {least['proxy'] / least['floor']:.2f} "
+        f"({rounds} rounds of {relayed['floor']} and {relayed['proxy']} chunks)"
     )
 
 

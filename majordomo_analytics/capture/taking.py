@@ -19,8 +19,10 @@ MAX_HELD_BYTES = 256 * 1024
 """An event longer than this is passed on as it comes, with its usage."""
 
 _USAGE = b'"usage"'  # a name, or a whole string: within one the quotes are escaped
+_ERROR = b'"error"'
 _USAGE_KINDS = (b"{", b"null")
 _COLON = re.compile(rb"[ \t\r\n]*+:[ \t\r\n]*+")
+_NULL = msgspec.Raw(b"null")
 _NO_CHOICES = re.compile(rb"\[[ \t\r\n]*+\]")
 _LINE_ENDS = (b"\n", b"\r\n", b"\r")
 _ENDS_OF_EVENT = (b"\n\n", b"\r\n\r\n")
@@ -52,10 +54,15 @@ class UsageTaker:
     is_left
         Whether usage may have been left in: an event was too long to look into, or its data
         were mingled with other lines.
+    was_plain
+        Whether the chunk fed last was one whole event that said nothing of usage, nor of an
+        error. A reader of the same stream that has heard which model answers can do
+        without it, which saves decoding every event twice.
     """
 
     def __init__(self) -> None:
         self.is_left = False
+        self.was_plain = False
         self._has_begun = False
         self._is_other = False  # a body not made of events
         self._is_between = False  # two events, with nothing held
@@ -64,17 +71,21 @@ class UsageTaker:
         self._ended_with_cr = False
         self._has_dropped = False  # the last event
         self._is_passing = False  # the rest of an event that is too long
+        self._was_null = False  # the usage of the line read last
 
     def feed(self, chunk: bytes) -> bytes:
         """Take the next bytes of the body; return what goes on now."""
+        self.was_plain = False
         if self._is_between and chunk.endswith(_ENDS_OF_EVENT):
             if chunk.endswith(_USUAL_END) and _is_usual(chunk):
                 return chunk[: -len(_USUAL_END)] + b"}\n\n"
             at = chunk.find(_USAGE)
             if at < 0:
                 return chunk
-            if _is_line_of_data(chunk):
-                return self._in_one_line(chunk, at)
+            if len(chunk) <= MAX_HELD_BYTES and _is_line_of_data(chunk):
+                passed = self._in_one_line(chunk, at)
+                self.was_plain = self._was_null and _ERROR not in passed
+                return passed
         if self._has_begun:
             return chunk if self._is_other else self._in_events(chunk)
         text = chunk.lstrip(_BEFORE_TEXT)
@@ -144,6 +155,7 @@ class UsageTaker:
         at
             Where the name first stands.
         """
+        self._was_null = False
         chunk = decode(_chunk_decoder, event[5:])
         # With escapes about, a name may be another than it looks.
         if chunk is None or (b"\\" in event and b"\\u00" in event):
@@ -154,6 +166,7 @@ class UsageTaker:
         if not before.endswith(b",") or _USAGE in after:
             return self._in_lines(event)
         # Only one has that name, so it is the one that was read.
+        self._was_null = chunk.usage == _NULL
         if after.startswith(b":null"):
             return before[:-1].rstrip() + after[5:]
         if _is_for_usage(chunk):

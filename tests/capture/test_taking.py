@@ -211,6 +211,54 @@ def test_usage_is_read_from_the_stream_as_it_came(
     assert captured.usage.output_tokens == usage["completion_tokens"]
 
 
+@given(case=streams(), data=st.data())
+def test_reader_can_do_without_plain_chunks(
+    case: tuple[list[Event], dict[str, Any]], data: st.DataObject
+) -> None:
+    """What the taker calls plain changes nothing about the usage or the error found."""
+    events, _ = case
+    error: dict[str, Any] = {"error": {"message": "overloaded"}, "choices": [{}], "usage": None}
+    events.insert(data.draw(st.integers(0, len(events))), Event(sse(error), sse(error)))
+    asked = [event.asked for event in events]
+    chunks = asked if data.draw(st.booleans()) else cut(data, b"".join(asked))
+    taker = UsageTaker()
+    needed = []
+    for chunk in chunks:
+        taker.feed(chunk)
+        if not taker.was_plain:
+            needed.append(chunk)
+    everything, rest = read("chat", *chunks), read("chat", *needed)
+    assert rest.usage.raw == everything.usage.raw
+    assert rest.usage.input_tokens == everything.usage.input_tokens
+    assert rest.error_message == everything.error_message is not None
+
+
+def test_plain_chunks_are_most_of_a_stream() -> None:
+    """Those with null for usage, once it has begun; not the first, the usage, the end."""
+    chunk = sse({"choices": [{"delta": {"content": "a"}}], "usage": None})
+    nested = sse({"choices": [{"usage": {"prompt_tokens": 1}}], "usage": None})
+    usage = sse({"choices": [], "usage": CHAT_USAGE})
+    error = sse({"error": {"message": "no"}, "usage": None})
+    cases = [
+        (chunk, False),
+        (chunk, True),
+        (chunk + chunk, False),
+        (chunk[:9], False),
+        (chunk[9:], False),
+        (chunk, True),
+        (nested, False),
+        (error, False),
+        (sse({"choices": []}), False),
+        (usage, False),
+        (sse("[DONE]"), False),
+        (b"", False),
+    ]
+    taker = UsageTaker()
+    for body, was_plain in cases:
+        taker.feed(body)
+        assert taker.was_plain == was_plain, body
+
+
 @pytest.mark.parametrize(
     ("asked", "not_asked"),
     [
@@ -218,6 +266,7 @@ def test_usage_is_read_from_the_stream_as_it_came(
         (b'{"usage":null, "a":1}', b'{"a":1}'),
         (b'{"a": 1, "usage": null}', b'{"a": 1}'),
         (b'{"a": 1, "usage": null, "b": 2}', b'{"a": 1, "b": 2}'),
+        (b'{"a":1 ,"usage":null}', b'{"a":1}'),
         (b'{ "usage" : null , "a" : 1 }', b'{ "a" : 1 }'),
         (b'{ "a" : 1 , "usage" : null }', b'{ "a" : 1 }'),
         (b'{"usage":null}', b"{}"),
@@ -345,9 +394,11 @@ def test_long_event_passes_as_it_is_and_is_flagged(
     long_usage = sse({**usage, "usage": CHAT_USAGE}, end=end)
     assert len(long_usage) > 100
     expected += long_usage
-    for size in (1, 3, 50, len(body)):
+    cuts = [[body[at : at + size] for at in range(0, len(body), size)] for size in (1, 3, 50)]
+    events = [event + 2 * end.encode() for event in body.split(2 * end.encode())[:-1]]
+    for chunks in (*cuts, events, [body]):
         taker = UsageTaker()
-        passed = [taker.feed(body[at : at + size]) for at in range(0, len(body), size)]
+        passed = [taker.feed(chunk) for chunk in chunks]
         assert b"".join(passed) + taker.finish() == expected
         assert taker.is_left
 
