@@ -66,6 +66,11 @@ class Decoder:
         self._is_readable = True
         self.feed: Callable[[bytes], object] = self._decide
 
+    @property
+    def passes_on(self) -> bool:
+        """Whether the body is known to be plain: its bytes are handed on as they are."""
+        return self.feed is self._emit
+
     def finish(self) -> None:
         """Take note that no more bytes come."""
         if self._head:

@@ -25,7 +25,7 @@ from majordomo_analytics.records import flags
 from majordomo_analytics.records.usage import MISSING, Usage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from majordomo_analytics.capture.accumulator import Accumulator
     from majordomo_analytics.capture.flavours import Flavour
@@ -118,17 +118,31 @@ class UsageReader:
             )
             self._decoder = Decoder(content_encoding, self._form.feed)
         self._has_bytes = False
+        # Takes a chunk past what has been found out: whether it is compressed, which form.
+        self._direct: Callable[[bytes], object] | None = None
 
     @property
     def is_final(self) -> bool:
         """Whether the event that ends the answer, or states its usage, was seen."""
         return self._accumulator is not None and self._accumulator.is_final
 
+    @property
+    def knows_the_model(self) -> bool:
+        """Whether the answer has said which model it is of, and what its id is."""
+        accumulator = self._accumulator
+        return accumulator is None or (
+            accumulator.model is not None and accumulator.response_id is not None
+        )
+
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the body, as they came."""
-        if self._accumulator is not None and chunk:
+        if self._direct is not None:
+            self._direct(chunk)
+        elif self._accumulator is not None and chunk:
             self._has_bytes = True
             self._decoder.feed(chunk)
+            if self._decoder.passes_on:
+                self._direct = self._form.direct
 
     def finish(self, *, complete: bool) -> Captured:
         """Return what the response said.

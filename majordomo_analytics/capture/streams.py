@@ -117,8 +117,9 @@ class Events:
             and len(chunk) < MAX_HELD_BYTES
         ):
             # One event in one line, as most providers send them.
-            self._data.append(chunk[6:-2])
-            self._end_event()
+            data = chunk[6:-2]
+            if data and not self._take(data):
+                Scanner(self._kept, self._take).feed(data)
             return
         self._feed_lines(chunk)
         self._is_between = not (
@@ -262,6 +263,11 @@ class Form:
             return
         self._reader = self._reader_of(head)
         self._reader.feed(head)
+
+    @property
+    def direct(self) -> Callable[[bytes], object] | None:
+        """What takes the rest of the body, once it is known."""
+        return None if self._reader is None else self._reader.feed
 
     def finish(self) -> Documents | Events | Frames | None:
         """Return the reader of the whole body, or None if there was nothing to read."""

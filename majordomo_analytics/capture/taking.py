@@ -26,7 +26,6 @@ _NULL = msgspec.Raw(b"null")
 _NO_CHOICES = re.compile(rb"\[[ \t\r\n]*+\]")
 _LINE_ENDS = (b"\n", b"\r\n", b"\r")
 _ENDS_OF_EVENT = (b"\n\n", b"\r\n\r\n")
-_USUAL_END = b',"usage":null}\n\n'
 _BEFORE_TEXT = b"\xef\xbb\xbf \t\r\n"  # a byte order mark, and blank lines
 
 
@@ -35,11 +34,6 @@ class _Chunk(msgspec.Struct):
     choices: msgspec.Raw = ABSENT
 
 
-class _Any(msgspec.Struct):
-    """Any object: decoding it only tells whether it is JSON."""
-
-
-_any_decoder = msgspec.json.Decoder(_Any)
 _chunk_decoder = msgspec.json.Decoder(_Chunk)
 
 
@@ -77,8 +71,6 @@ class UsageTaker:
         """Take the next bytes of the body; return what goes on now."""
         self.was_plain = False
         if self._is_between and chunk.endswith(_ENDS_OF_EVENT):
-            if chunk.endswith(_USUAL_END) and _is_usual(chunk):
-                return chunk[: -len(_USUAL_END)] + b"}\n\n"
             at = chunk.find(_USAGE)
             if at < 0:
                 return chunk
@@ -222,19 +214,3 @@ def _is_line_of_data(event: bytes) -> bool:
 
 def _is_for_usage(chunk: _Chunk) -> bool:
     return is_present(chunk.usage) and _NO_CHOICES.fullmatch(bytes(chunk.choices)) is not None
-
-
-def _is_usual(chunk: bytes) -> bool:
-    """Return whether what stands before the last bracket is the only usage, at the top.
-
-    The bracket closes the document, so what stands before it is a member of the document;
-    that it is one line of one event, JSON, and has the name only once, is looked up.
-    """
-    return (
-        chunk.startswith(b"data: {")
-        and chunk.find(b"\n") == len(chunk) - 2
-        and chunk.find(_USAGE) == len(chunk) - len(_USUAL_END) + 1
-        and b"\\u00" not in chunk
-        and b"\r" not in chunk
-        and decode(_any_decoder, chunk[6:-2]) is not None
-    )

@@ -94,10 +94,16 @@ class Exchange:
             adds_reasoning=self.provider.adds_reasoning,
         )
 
-    def feed(self, chunk: bytes) -> None:
-        """Take note of bytes of the answer."""
+    def feed(self, chunk: bytes, *, is_plain: bool = False) -> None:
+        """Take note of bytes of the answer.
+
+        Parameters
+        ----------
+        is_plain
+            Whether it is one whole event that says nothing of usage, nor of an error.
+        """
         self.response_bytes += len(chunk)
-        if self.answer is not None:
+        if self.answer is not None and not (is_plain and self.answer.knows_the_model):
             try:
                 self.answer.feed(chunk)
             except Exception:

@@ -196,26 +196,30 @@ class Passage:
             last = await content.read()
             exchange.feed(last)
             if taker is not None:
-                last = self._end_of(taker, last)
+                last = taker.feed(last) + self._end_of(taker)
             await self._write_row("completed")
             await send(start)
         else:
             await send(start)
             self._started = True
             while chunk := await content.readany():
-                exchange.feed(chunk)
+                if taker is None:
+                    exchange.feed(chunk)
+                    passed = chunk
+                else:
+                    passed = taker.feed(chunk)
+                    exchange.feed(chunk, is_plain=taker.was_plain)
                 if remaining is not None:
                     remaining -= len(chunk)
                 if remaining == 0 or content.at_eof():
-                    last = chunk
+                    last = passed
                     break
-                if taker is not None and not (chunk := taker.feed(chunk)):
-                    continue
-                self._is_sending = True
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
-                self._is_sending = False
+                if passed:
+                    self._is_sending = True
+                    await send({"type": "http.response.body", "body": passed, "more_body": True})
+                    self._is_sending = False
             if taker is not None:
-                last = self._end_of(taker, last)
+                last += self._end_of(taker)
             await self._write_row("completed")
         await send({"type": "http.response.body", "body": last, "more_body": False})
 
@@ -228,8 +232,8 @@ class Passage:
             return None
         return UsageTaker()
 
-    def _end_of(self, taker: UsageTaker, chunk: bytes) -> bytes:
-        last = taker.feed(chunk) + taker.finish()
+    def _end_of(self, taker: UsageTaker) -> bytes:
+        last = taker.finish()
         if taker.is_left:
             self._exchange.oddities += (flags.USAGE_CHUNK_LEFT,)
         return last

@@ -13,7 +13,8 @@ from tests.support.compressed import ENCODINGS
 from tests.support.proxy import RunningProxy, running_proxy
 from tests.support.upstream import CHAT_EVENTS, LAST_CHUNK, Received, Upstream, chunk, head
 
-REQUEST = json.dumps({"model": "gpt-4o", "messages": [], "stream": True}).encode()
+ASKING = {"stream": True, "stream_options": {"include_usage": True}}
+REQUEST = json.dumps({"model": "gpt-4o", "messages": [], **ASKING}).encode()
 
 ANSWERS = {name: one.compress(b"".join(CHAT_EVENTS)) for name, one in ENCODINGS.items()}
 
