@@ -68,8 +68,10 @@ docs: $(VENV)/.dev ## Write the generated parts of the documentation anew
 
 check: lint test slow-test browser-test notebooks wheel-test ## Everything that must pass before a change goes in
 
-bench: $(VENV)/.dev ## Measure what the proxy costs beside a bare pass-through
-	$(BIN)/python benchmarks/proxy_overhead.py $(ARGS)
+bench: $(VENV)/.dev ## Measure what relaying and pricing cost beside what they are compared with
+	PYTHONPATH=. $(BIN)/python benchmarks/proxy_overhead.py $(ARGS)
+	PYTHONPATH=. $(BIN)/python benchmarks/stream_chunks.py $(ARGS)
+	PYTHONPATH=. $(BIN)/python benchmarks/pricing.py $(ARGS)
 
 constraints: ## Pin the newest versions that work on this Python, in constraints.txt
 	rm -rf build/constraints
