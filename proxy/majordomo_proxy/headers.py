@@ -86,6 +86,10 @@ class RequestHeaders:
         self.forward = [pair for pair in self.forward if pair[0].lower() != lower]
         self.forward.append((name, value))
 
+    def drop_credentials(self) -> None:
+        """Let no credential of the caller's go on."""
+        self.forward = [pair for pair in self.forward if pair[0].lower() not in CREDENTIAL_HEADERS]
+
     def replace_body(self, body: bytes) -> bytes:
         """Describe `body` instead of the one that came, and return it."""
         self.content_encoding = None
@@ -209,8 +213,18 @@ def credential_hash(credential: bytes | None, query_string: bytes) -> str | None
     return None if credential is None else hashlib.sha256(credential).hexdigest()
 
 
-def query_without_api_keys(query_string: bytes) -> bytes:
-    """Return the query without any part that holds an API key of ours."""
-    if API_KEY_MARK not in query_string:
+def query_without_credentials(query_string: bytes, *, also_key: bool) -> bytes:
+    """Return the query without any part that holds an API key of ours.
+
+    Parameters
+    ----------
+    also_key
+        Whether the provider's own credential, ``key=``, goes as well.
+    """
+    if API_KEY_MARK not in query_string and not also_key:
         return query_string
-    return b"&".join(part for part in query_string.split(b"&") if API_KEY_MARK not in part)
+    return b"&".join(
+        part
+        for part in query_string.split(b"&")
+        if API_KEY_MARK not in part and not (also_key and part.startswith(b"key="))
+    )

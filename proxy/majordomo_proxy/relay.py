@@ -22,7 +22,7 @@ from majordomo_proxy.exchange import Exchange
 from majordomo_proxy.headers import (
     HeaderError,
     credential_hash,
-    query_without_api_keys,
+    query_without_credentials,
     sort_request_headers,
 )
 from majordomo_proxy.passage import CallerLeftError, Passage, Shared, body_part
@@ -187,13 +187,17 @@ class Relay:
     def _take_credential(
         self, provider: Provider, headers: RequestHeaders, exchange: Exchange
     ) -> None:
+        # The caller's own, if any, is for somebody else: the table says who is called.
+        headers.drop_credentials()
+        exchange.credential_hash = None
         credential = self._targets.credential(provider)
         if credential is not None:
             headers.set(*credential)
             exchange.credential_hash = credential_hash(credential[1].encode("utf-8"), b"")
 
     def _address(self, scope: Scope, headers: RequestHeaders, exchange: Exchange) -> URL:
-        query = query_without_api_keys(scope["query_string"])
+        query: bytes = scope["query_string"]
+        query = query_without_credentials(query, also_key=exchange.routed_model is not None)
         return self._targets.url(exchange.provider, exchange.path, query, headers)
 
     async def _read_body(

@@ -22,6 +22,7 @@ from majordomo_analytics.records.providers import (
     upstream_path,
 )
 from majordomo_proxy.refusals import RefusedError
+from majordomo_proxy.upstreams import base_url_variable
 
 if TYPE_CHECKING:
     from majordomo_proxy.headers import RequestHeaders
@@ -130,7 +131,7 @@ class Targets:
         """
         base_url = provider.base_url
         if not base_url:
-            variable = f"MAJORDOMO_{provider.name.upper()}_BASE_URL"
+            variable = base_url_variable(provider.name)
             message = f"the provider {provider.name!r} has no address here; set {variable}"
             raise RefusedError(400, "no_address", message)
         if REGION in base_url:

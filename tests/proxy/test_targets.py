@@ -135,6 +135,28 @@ def test_a_routed_request_goes_to_the_provider_in_the_table(
     assert row["provider_api_key_hash"] == hashed
 
 
+@pytest.mark.parametrize("model", ["own", "fast"])
+def test_a_credential_of_the_callers_does_not_follow_a_route(
+    routed: RunningProxy, upstream: Upstream, model: str
+) -> None:
+    """It is for whoever the caller had in mind, not for whom the table names."""
+    headers = {
+        "X-Majordomo-Key": routed.key,
+        "X-Majordomo-Provider": "majordomo",
+        "Authorization": "Bearer sk-of-the-caller",
+        "x-api-key": "sk-of-the-caller",
+    }
+    answer = routed.post(
+        "/v1/chat/completions?key=sk-of-the-caller&a=1", headers=headers, json={"model": model}
+    )
+    sent = upstream.received[-1]
+    (row,) = [r for r in routed.rows() if r["id"] == answer.headers["x-majordomo-log-id"]]
+
+    assert sent.target == "/v1/chat/completions?a=1"
+    assert "sk-of-the-caller" not in repr(sent.headers)
+    assert (row["provider_api_key_hash"] is None) is (model == "own")
+
+
 def test_a_routed_model_that_the_answer_does_not_name_is_the_native_one(
     routed: RunningProxy,
 ) -> None:
