@@ -2,6 +2,6 @@
 
 from __future__ import annotations
 
-from tests.capture import bodies, bodies_others, hosts, other_bodies
+from tests.capture import bodies, bodies_clouds, bodies_openai, hosts
 
-CASES = [*bodies.CASES, *hosts.CASES, *other_bodies.CASES, *bodies_others.CASES]
+CASES = [*bodies.CASES, *hosts.CASES, *bodies_openai.CASES, *bodies_clouds.CASES]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from majordomo_analytics.records import flags
 from majordomo_analytics.records.usage import MAX_COUNT, Usage
 from tests.capture.bodies import MESSAGE_DELTA, MESSAGE_START, TEXT_DELTA, known, read, sse
-from tests.capture.other_bodies import ADVISER, OWN
+from tests.capture.bodies_openai import ADVISER, OWN
 
 STOP = {"type": "message_stop"}
 

@@ -11,7 +11,7 @@ from majordomo_analytics.capture.flavours import Flavour
 from majordomo_analytics.records import flags
 from majordomo_analytics.records.usage import Iteration
 from tests.capture.bodies import known, read
-from tests.capture.bodies_others import AGENT_EVENTS, CONVERSE_USAGE, GUARDRAIL, model_call
+from tests.capture.bodies_clouds import AGENT_EVENTS, CONVERSE_USAGE, GUARDRAIL, model_call
 from tests.capture.frames import exception, frame
 
 

@@ -9,7 +9,7 @@ import pytest
 from majordomo_analytics.capture.flavours import Flavour
 from majordomo_analytics.records import flags
 from tests.capture.bodies import known, read, sse
-from tests.capture.bodies_others import COHERE_USAGE, COHERE_V1, lines
+from tests.capture.bodies_clouds import COHERE_USAGE, COHERE_V1, lines
 
 
 @pytest.mark.parametrize("name", ["usage", "meta"])

@@ -18,7 +18,7 @@ from majordomo_analytics.capture.flavours import Flavour
 from majordomo_analytics.capture.reader import UsageReader
 from majordomo_analytics.records import flags
 from tests.capture.bodies import known, read
-from tests.capture.bodies_others import (
+from tests.capture.bodies_clouds import (
     CONVERSE_COUNTS,
     CONVERSE_EVENTS,
     CONVERSE_METADATA,

@@ -14,7 +14,7 @@ from majordomo_analytics.capture.flavours import Flavour
 from majordomo_analytics.capture.reader import ACCUMULATORS, NOTHING, Captured
 from majordomo_analytics.records import flags
 from majordomo_analytics.records.usage import MAX_COUNT
-from tests.capture import bodies_others
+from tests.capture import bodies_clouds
 from tests.capture.bodies import CHAT_CHUNK, Case, known, read, sse
 from tests.capture.cases import CASES
 
@@ -41,7 +41,7 @@ TEMPLATES: dict[Flavour, str] = {
     "assistants": '{"object": "thread.run", ' + CHAT[1:],
     "messages": OTHER,
     "generate_content": '{"usageMetadata": {"promptTokenCount": %s, "candidatesTokenCount": 7}}',
-    **bodies_others.TEMPLATES,
+    **bodies_clouds.TEMPLATES,
 }
 REST: dict[Flavour, dict[str, int]] = {
     "images": {"output_tokens": 7, "output_image_tokens": 7},

@@ -8,7 +8,7 @@ import pytest
 
 from majordomo_analytics.records import flags
 from tests.capture.bodies import known, read, sse
-from tests.capture.bodies_others import INTERACTION, INTERACTION_BEGUN, INTERACTION_STEP
+from tests.capture.bodies_clouds import INTERACTION, INTERACTION_BEGUN, INTERACTION_STEP
 
 
 def counts(**usage: object) -> dict[str, object]:

@@ -10,7 +10,7 @@ import pytest
 from majordomo_analytics.capture.reader import Captured, UsageReader
 from majordomo_analytics.records import flags
 from tests.capture.bodies import MESSAGE_DELTA, MESSAGE_START, known, read
-from tests.capture.bodies_others import METRICS
+from tests.capture.bodies_clouds import METRICS
 from tests.capture.frames import nested
 
 HEADERS = {

@@ -15,7 +15,13 @@ from majordomo_analytics.capture.reader import Captured, UsageReader
 from majordomo_analytics.records import flags
 from majordomo_analytics.records.usage import MISSING
 from tests.capture.bodies import known, read, sse
-from tests.capture.other_bodies import AUDIO_COUNTS, AUDIO_USAGE, IMAGE_COUNTS, IMAGE_USAGE, as_json
+from tests.capture.bodies_openai import (
+    AUDIO_COUNTS,
+    AUDIO_USAGE,
+    IMAGE_COUNTS,
+    IMAGE_USAGE,
+    as_json,
+)
 
 MP3 = b"ID3\x04\x00\x00\x00\x00\x00\x23TSSE" + bytes(range(256)) * 8
 WAV = b"RIFF\x24\x08\x00\x00WAVEfmt " + bytes(512)

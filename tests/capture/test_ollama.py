@@ -8,7 +8,7 @@ import pytest
 
 from majordomo_analytics.records import flags
 from tests.capture.bodies import known, read
-from tests.capture.bodies_others import OLLAMA_FIRST, OLLAMA_LAST, lines
+from tests.capture.bodies_clouds import OLLAMA_FIRST, OLLAMA_LAST, lines
 
 
 def test_prompt_that_was_in_memory_is_unknown() -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from majordomo_analytics.records import flags
 from tests.capture.bodies import known, read, sse
-from tests.capture.other_bodies import RUN, RUN_COUNTS, STEP, as_json
+from tests.capture.bodies_openai import RUN, RUN_COUNTS, STEP, as_json
 
 
 @pytest.mark.parametrize(

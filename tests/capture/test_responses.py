@@ -9,7 +9,7 @@ import pytest
 from majordomo_analytics.capture.flavours import Flavour
 from majordomo_analytics.records import flags
 from tests.capture.bodies import RESPONSE, RESPONSE_COUNTS, known, read, sse
-from tests.capture.other_bodies import BACKGROUND, ITEMS, as_json
+from tests.capture.bodies_openai import BACKGROUND, ITEMS, as_json
 
 
 @pytest.mark.parametrize("end", ["response.completed", "response.incomplete", "response.failed"])

@@ -7,8 +7,6 @@ does not read.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
 import json
 import re
 from collections.abc import Callable, Mapping
@@ -18,27 +16,12 @@ from genai_prices.data_snapshot import get_snapshot
 
 from majordomo_analytics.capture.flavours import Flavour, flavour_of
 from majordomo_analytics.records.providers import PROVIDERS, Dialect
+from tests.recorded import oracle_clouds
+from tests.recorded.names import OUR_NAMES
 from tests.recorded.traffic import Exchange
 
 Answer = dict[str, Any]
 Counts = dict[str, int]
-
-OUR_NAMES = {
-    "input_tokens": "input_tokens",
-    "cache_read_tokens": "cached_tokens",
-    "cache_write_tokens": "cache_creation_tokens",
-    "cache_write_5m_tokens": "cache_creation_5m_tokens",
-    "cache_write_1h_tokens": "cache_creation_1h_tokens",
-    "input_tool_tokens": "tool_prompt_tokens",
-    "input_audio_tokens": "input_audio_tokens",
-    "input_image_tokens": "input_image_tokens",
-    "input_video_tokens": "input_video_tokens",
-    "output_tokens": "output_tokens",
-    "output_reasoning_tokens": "reasoning_tokens",
-    "output_audio_tokens": "output_audio_tokens",
-    "output_image_tokens": "output_image_tokens",
-}
-"""Count of genai-prices to column."""
 
 
 class OracleError(ValueError):
@@ -198,15 +181,6 @@ def message_usage(exchange: Exchange) -> Counts | None:
     return whole | {"web_searches": tools.get("web_search_requests") or 0}
 
 
-def gemini_usage(exchange: Exchange) -> Counts | None:
-    """Return the last value of each count."""
-    usage: Answer = {}
-    for part in documents(exchange.text):
-        usage.update(part.get("usageMetadata") or {})
-    states_counts = any(name.endswith("TokenCount") for name in usage)
-    return extracted("google", "default", {"usageMetadata": usage}) if states_counts else None
-
-
 EXPECTATIONS: dict[Flavour, Callable[[Exchange], Counts | None]] = {
     "chat": chat_usage,
     "completions": chat_usage,
@@ -215,9 +189,6 @@ EXPECTATIONS: dict[Flavour, Callable[[Exchange], Counts | None]] = {
     "embeddings": embedding_usage,
     "assistants": run_usage,
     "messages": message_usage,
-    "generate_content": gemini_usage,
+    **oracle_clouds.EXPECTATIONS,
 }
 """Flavour to how its usage is worked out."""
-
-if importlib.util.find_spec("tests.recorded.oracle_others") is not None:
-    EXPECTATIONS |= importlib.import_module("tests.recorded.oracle_others").EXPECTATIONS

@@ -15,34 +15,15 @@ from typing import Any
 from genai_prices.data_snapshot import get_snapshot
 
 from majordomo_analytics.capture.flavours import Flavour
+from tests.recorded.names import OUR_NAMES
 from tests.recorded.traffic import Exchange
 
 Answer = dict[str, Any]
 Counts = dict[str, int]
 
-OUR_NAMES = {
-    "input_tokens": "input_tokens",
-    "cache_read_tokens": "cached_tokens",
-    "cache_write_tokens": "cache_creation_tokens",
-    "cache_write_5m_tokens": "cache_creation_5m_tokens",
-    "cache_write_1h_tokens": "cache_creation_1h_tokens",
-    "input_tool_tokens": "tool_prompt_tokens",
-    "input_audio_tokens": "input_audio_tokens",
-    "input_image_tokens": "input_image_tokens",
-    "input_video_tokens": "input_video_tokens",
-    "cache_audio_read_tokens": "cached_audio_tokens",
-    "cache_image_read_tokens": "cached_image_tokens",
-    "cache_video_read_tokens": "cached_video_tokens",
-    "output_tokens": "output_tokens",
-    "output_reasoning_tokens": "reasoning_tokens",
-    "output_audio_tokens": "output_audio_tokens",
-    "output_image_tokens": "output_image_tokens",
+ALL_NAMES = OUR_NAMES | {
+    f"cache_{kind}_read_tokens": f"cached_{kind}_tokens" for kind in ("audio", "image", "video")
 }
-"""Count of genai-prices to column."""
-
-COLUMNS = (*OUR_NAMES.values(), "web_searches", "rerank_searches")
-"""What an expectation can state."""
-
 MODALITIES = ["", "TEXT", "IMAGE", "VIDEO", "AUDIO", "DOCUMENT"]
 """Google's modalities by their numbers."""
 
@@ -51,7 +32,7 @@ def extracted(provider_id: str, api_flavour: str, answer: Answer) -> Counts:
     """Return the counts that genai-prices reads in an answer."""
     provider = next(p for p in get_snapshot().providers if p.id == provider_id)
     _, usage = provider.extract_usage(answer, api_flavor=api_flavour)
-    return counted(**{ours: getattr(usage, theirs, None) for theirs, ours in OUR_NAMES.items()})
+    return counted(**{ours: getattr(usage, theirs, None) for theirs, ours in ALL_NAMES.items()})
 
 
 def counted(**counts: int | None) -> Counts:
