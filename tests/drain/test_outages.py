@@ -93,7 +93,7 @@ class Load:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("way", ["refuse", "black-hole", "cut-at-commit"])
-def test_postgres_is_down_under_load_and_back_and_has_every_request_once(
+def test_trap_22_postgres_is_down_under_load_and_back_and_has_every_request_once(
     tmp_path: Path, postgres: str, way: Way
 ) -> None:
     """The lake has each request in time meanwhile, and no caller notices."""
@@ -161,7 +161,7 @@ def test_the_address_of_postgres_is_told_to_the_drain_alone(tmp_path: Path, post
 @pytest.mark.slow
 @pytest.mark.parametrize("nth", [1, 2])
 @pytest.mark.parametrize("point", POINTS)
-def test_a_drain_that_is_killed_at_a_point_does_nothing_twice_and_loses_nothing(
+def test_trap_23_drain_that_is_killed_at_a_point_does_nothing_twice_and_loses_nothing(
     data: DataDirectory, postgres: str, point: str, nth: int
 ) -> None:
     """Two spools of three batches each, with a row that neither sink can hold."""

@@ -151,7 +151,7 @@ def test_metadata_keys_are_counted_per_api_key_with_first_and_last_seen(
     ]
 
 
-def test_a_commit_whose_acknowledgement_was_lost_is_not_made_twice(
+def test_trap_22_commit_whose_acknowledgement_was_lost_is_not_made_twice(
     data: DataDirectory, postgres: str
 ) -> None:
     """The server has committed when the line is cut; the drain cannot know."""

@@ -62,7 +62,7 @@ def nothing_counted(*_: Any, **__: Any) -> set[str]:
     return set()
 
 
-def test_a_background_response_polled_five_times_is_one_priced_row(
+def test_trap_14_background_response_polled_five_times_is_one_priced_row(
     data: DataDirectory, postgres: str
 ) -> None:
     """Two polls before its end, three after it, drained as they come."""

@@ -32,7 +32,7 @@ END = {
 @pytest.mark.slow
 @pytest.mark.parametrize("framing", FRAMINGS)
 @pytest.mark.parametrize("stalled", [False, True], ids=["disk-well", "disk-stalled"])
-def test_a_row_survives_sigkill_right_after_the_answer_was_complete(
+def test_trap_23_row_survives_sigkill_right_after_the_answer_was_complete(
     tmp_path: Path, framing: str, stalled: bool
 ) -> None:
     """Ten times of ten, also when the commit had to wait a second for the disk."""

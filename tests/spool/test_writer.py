@@ -112,7 +112,7 @@ def test_a_stalled_file_delays_its_rows_and_loses_none(tmp_path: Path) -> None:
     assert [row[1] for row in rows_on_disk(tmp_path)] == ["a"]
 
 
-def test_a_file_that_fails_is_left_and_its_rows_go_to_a_fresh_one(
+def test_trap_24_file_that_fails_is_left_and_its_rows_go_to_a_fresh_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Such rows are marked: whether the old file holds them too is not known."""
@@ -142,7 +142,7 @@ def _has_rows(file: SpoolFile) -> bool:
     return ("finished",) in tables
 
 
-def test_rows_wait_in_memory_while_nothing_can_be_written(
+def test_trap_24_rows_wait_in_memory_while_nothing_can_be_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The trouble is told, and they are written as soon as that can be done."""
