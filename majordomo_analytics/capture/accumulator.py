@@ -43,6 +43,8 @@ class Accumulator(ABC):
     ----------
     kept
         The members wanted of each document.
+    ends_with_an_event
+        Whether a stream that did not say that it ends has not ended, whatever its framing.
     may_be_no_json
         Whether an answer can be something else than JSON, with nothing to read in it.
     model, response_id
@@ -59,6 +61,7 @@ class Accumulator(ABC):
 
     kept: ClassVar[Kept]
     may_be_no_json: ClassVar[bool] = False
+    ends_with_an_event: ClassVar[bool] = False
 
     model: str | None = None
     response_id: str | None = None
@@ -102,7 +105,9 @@ class Accumulator(ABC):
         """Return what was used, and how much of it is known."""
         if self._usage_json is None:
             return Usage(flags=_once(self._usage_flags)) if self._usage_flags else MISSING
-        is_final = self.is_final or not is_streamed or (is_complete and self.error_message is None)
+        # An end without the event that goes before it is somebody else's: it was cut.
+        has_ended = is_complete and self.error_message is None and not self.ends_with_an_event
+        is_final = self.is_final or not is_streamed or has_ended
         counts = Counts(self._usage_json, self._usage_flags)
         usage = self.read(counts, is_final=is_final)
         if parts_over_whole(usage):
@@ -151,6 +156,8 @@ class Accumulator(ABC):
         if self.error_message is not None or not is_present(value):
             return
         inside = members(value)
+        if bytes(inside.get("message", ABSENT)) == b'""':
+            return  # some hosts have an error in every answer, mostly an empty one
         text = text_or_none(inside.get("message", value))
         if text is None and inside:
             text = bytes(value).decode("utf-8", "replace")

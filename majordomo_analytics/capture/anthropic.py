@@ -46,6 +46,7 @@ class Messages(Accumulator):
     """``/messages``: a body, or events whose usage replaces what was before, by name."""
 
     _MESSAGE: ClassVar[Kept] = {b"id": None, b"model": None, b"usage": None}
+    ends_with_an_event = True
     kept: ClassVar[Kept] = {**_MESSAGE, b"type": None, b"error": None, b"message": _MESSAGE}
 
     def take(self, document: bytes) -> bool:

@@ -6,12 +6,17 @@ comes of the request is taken out of the answer again: see `taking`.
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 
 from majordomo_analytics.capture.places import members_in
 from majordomo_analytics.capture.values import ABSENT, decode_document
 
 _ASKED = b'"include_usage":true'
+_REFUSED_BESIDE = re.compile(rb"\"data_?[sS]ources\"")
+"""Azure's chat over one's own data takes no options of the stream."""
+
 _TRUE = msgspec.Raw(b"true")
 
 
@@ -47,6 +52,8 @@ def asking_for_usage(body: bytes) -> bytes | None:
     """
     read = decode_document(_body_decoder, body)
     if read is None or read.stream != _TRUE:
+        return None
+    if _REFUSED_BESIDE.search(body) is not None:
         return None
     members = members_in(body)
     names = [member.name for member in members]

@@ -100,7 +100,7 @@ class ChatCompletions(OpenAIShape):
                     self.note_error(choice.error)
             if choices[0].usage:
                 has_usage |= self.replace_usage(choices[0].usage)
-        elif bytes(chunk.message).startswith(b'"'):
+        elif not has_usage and bytes(chunk.message).startswith(b'"'):
             self.note_error(chunk.message)  # some hosts have an error's message at the root
         if chunk.x_groq:
             beside = members(chunk.x_groq)

@@ -69,6 +69,8 @@ _candidates_decoder = msgspec.json.Decoder(list[_Candidate])
 class GenerateContent(Accumulator):
     """``generateContent`` and ``streamGenerateContent``, as events or as an array."""
 
+    ends_with_an_event = True
+
     kept: ClassVar[Kept] = {
         b"responseId": None,
         b"modelVersion": None,

@@ -49,6 +49,7 @@ _event_decoder = msgspec.json.Decoder(_Event)
 class Interactions(Accumulator):
     """``/interactions``: a body, or events of which the last has the whole interaction."""
 
+    ends_with_an_event = True
     _INTERACTION: ClassVar[Kept] = {
         b"id": None,
         b"model": None,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from majordomo_analytics.capture.places import members_in
-from majordomo_analytics.capture.values import members
+from majordomo_analytics.capture.values import members, repaired
 
 
 def with_model(body: bytes, model: str) -> bytes | None:
@@ -16,7 +16,7 @@ def with_model(body: bytes, model: str) -> bytes | None:
     >>> with_model(b'{"model": "fast", "n": 1.0}', "gpt-4o-mini")
     b'{"model": "gpt-4o-mini", "n": 1.0}'
     """
-    if "model" not in members(body):
+    if "model" not in members(repaired(body)):
         return None
     native = msgspec.json.encode(model)
     for member in reversed(members_in(body)):

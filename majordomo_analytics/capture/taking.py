@@ -19,7 +19,7 @@ MAX_HELD_BYTES = 256 * 1024
 """An event longer than this is passed on as it comes, with its usage."""
 
 _USAGE = b'"usage"'  # a name, or a whole string: within one the quotes are escaped
-_ERROR = b'"error"'
+_TELLING = re.compile(rb'"error"|"finish_reason": ?"')
 _USAGE_KINDS = (b"{", b"null")
 _COLON = re.compile(rb"[ \t\r\n]*+:[ \t\r\n]*+")
 _NULL = msgspec.Raw(b"null")
@@ -49,9 +49,9 @@ class UsageTaker:
         Whether usage may have been left in: an event was too long to look into, or its data
         were mingled with other lines.
     was_plain
-        Whether the chunk fed last was one whole event that said nothing of usage, nor of an
-        error. A reader of the same stream that has heard which model answers can do
-        without it, which saves decoding every event twice.
+        Whether the chunk fed last was one whole event that said nothing of usage, of an
+        error or of the end. A reader of the same stream that has heard which model answers
+        can do without it, which saves decoding every event twice.
     """
 
     def __init__(self) -> None:
@@ -76,7 +76,7 @@ class UsageTaker:
                 return chunk
             if len(chunk) <= MAX_HELD_BYTES and _is_line_of_data(chunk):
                 passed = self._in_one_line(chunk, at)
-                self.was_plain = self._was_null and _ERROR not in passed
+                self.was_plain = self._was_null and not _TELLING.search(passed)
                 return passed
         if self._has_begun:
             return chunk if self._is_other else self._in_events(chunk)

@@ -66,7 +66,11 @@ PROVIDERS: dict[str, Provider] = {
         Provider("openai", "https://api.openai.com", asks_for_usage=True),
         Provider("azure", "", api_root="/openai/v1", credential="api-key", asks_for_usage=True),
         Provider(
-            "anthropic", "https://api.anthropic.com", dialect="anthropic", credential="x-api-key"
+            "anthropic",
+            "https://api.anthropic.com",
+            dialect="anthropic",
+            credential="x-api-key",
+            asks_for_usage=True,
         ),
         Provider(
             "gemini",
@@ -75,6 +79,7 @@ PROVIDERS: dict[str, Provider] = {
             api_root="/v1beta/openai",
             credential="x-goog-api-key",
             price_list="google",
+            asks_for_usage=True,
             adds_reasoning=True,
         ),
         Provider(
@@ -93,21 +98,26 @@ PROVIDERS: dict[str, Provider] = {
             default_region="global",
             adds_reasoning=True,
         ),
-        Provider("deepseek", "https://api.deepseek.com", api_root=""),
+        Provider(
+            "deepseek", "https://api.deepseek.com", api_root="", messages_root="/anthropic/v1"
+        ),
         Provider("mistral", "https://api.mistral.ai"),
         Provider(
             "cohere", "https://api.cohere.com", dialect="cohere", api_root="/compatibility/v1"
         ),
         Provider("groq", "https://api.groq.com", api_root="/openai/v1"),
         Provider("together", "https://api.together.xyz"),
-        Provider(
-            "fireworks", "https://api.fireworks.ai", api_root="/inference/v1", asks_for_usage=True
-        ),
+        Provider("fireworks", "https://api.fireworks.ai", api_root="/inference/v1"),
         Provider("baseten", "https://inference.baseten.co", asks_for_usage=True),
-        Provider("openrouter", "https://openrouter.ai", api_root="/api/v1"),
+        Provider(
+            "openrouter", "https://openrouter.ai", api_root="/api/v1", messages_root="/api/v1"
+        ),
         Provider("xai", "https://api.x.ai", price_list="x-ai", adds_reasoning=True),
         Provider(
-            "moonshot", "https://api.moonshot.ai", price_list="moonshotai", asks_for_usage=True
+            "moonshot",
+            "https://api.moonshot.ai",
+            messages_root="/anthropic/v1",
+            price_list="moonshotai",
         ),
         Provider(
             "nebius",
@@ -118,13 +128,14 @@ PROVIDERS: dict[str, Provider] = {
         Provider(
             "deepinfra", "https://api.deepinfra.com", api_root="/v1/openai", asks_for_usage=True
         ),
-        Provider("novita", "https://api.novita.ai", api_root="/openai/v1", asks_for_usage=True),
+        Provider("novita", "https://api.novita.ai", api_root="/openai/v1"),
         Provider("cerebras", "https://api.cerebras.ai"),
         Provider("huggingface", "https://router.huggingface.co"),
         Provider(
             "bedrock",
             "https://bedrock-runtime.{region}.amazonaws.com",
             dialect="bedrock",
+            api_root="/openai/v1",
             price_list="aws",
         ),
         Provider(
@@ -148,6 +159,11 @@ _OPENAI_PATH = re.compile(
     r"/(?:chat/completions|completions|embeddings|responses|moderations|batches|files|threads)"
     r"(?:/|$)|/(?:images|audio)/"
 )
+_BESIDE_OPENAI = re.compile(
+    r"/(?:models|rerank|vector_stores|fine_tuning|assistants|uploads|conversations)(?:/[^:]*)?$"
+)
+"""Paths that hosts with OpenAI's API have too, but that do not tell whose they are."""
+
 _COHERE_PATH = re.compile(r"/v2/(?:chat|embed|rerank)(?:/|$)")
 _BEDROCK_PATH = re.compile(r"/model/[^/]+/(?:converse|invoke)")
 _GEMINI_PATH = re.compile(r"[gG]enerateContent|/v1beta/(?:models|interactions)|:(?:batchE|e)mbedC")
@@ -182,12 +198,19 @@ def upstream_path(provider: Provider, base_url_path: str, path: str) -> str:
     '/openai/v1/chat/completions'
     """
     for root, bare in _roots(provider, path):
-        if _VERSION_AT_END.search(base_url_path) or base_url_path.endswith(root):
+        if _VERSION_AT_END.search(base_url_path):
             return bare
-        return root + bare
-    if base_url_path and path.startswith(f"{base_url_path}/"):
-        return path.removeprefix(base_url_path)
-    return path
+        return root[_overlap(base_url_path, root) :] + bare
+    return path[_overlap(base_url_path, path) :]
+
+
+def _overlap(base_url_path: str, path: str) -> int:
+    """Return how much of the beginning of a path the end of a base address has already."""
+    for end in range(len(path), 1, -1):
+        is_whole = end == len(path) or path[end] == "/"
+        if is_whole and base_url_path.endswith(path[:end]):
+            return end
+    return 0
 
 
 def regional(base_url: str, region: str) -> str:
@@ -203,7 +226,10 @@ def regional(base_url: str, region: str) -> str:
 
 def _roots(provider: Provider, path: str) -> list[tuple[str, str]]:
     bare = path.removeprefix("/v1")
-    if _OPENAI_PATH.match(bare) and not (provider.dialect == "cohere" and path != bare):
+    is_own = provider.dialect == "cohere" and path != bare  # of Cohere's own API
+    if _OPENAI_PATH.match(bare) and not is_own:
+        return [(provider.api_root, bare)]
+    if provider.dialect == "openai" and _BESIDE_OPENAI.match(bare):
         return [(provider.api_root, bare)]
     if bare == "/messages" or bare.startswith("/messages/"):
         return [(provider.messages_root, bare)]
