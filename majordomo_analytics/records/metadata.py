@@ -85,6 +85,15 @@ def clean_text(text: str) -> str:
     return text.replace("\x00", "").encode("utf-8", "ignore").decode("utf-8")
 
 
+def without_api_keys(text: str) -> str:
+    """Return `text` with every API key of ours in it masked.
+
+    >>> without_api_keys("Bearer mdm_sk_AbC-1, please")
+    'Bearer [API key], please'
+    """
+    return _API_KEY.sub("[API key]", text) if API_KEY_MARK in text else text
+
+
 def read_metadata(headers: Iterable[tuple[bytes, bytes]]) -> RequestMetadata:
     """Return the metadata among request headers whose names are in lower case."""
     values: dict[str, str] = {}
@@ -127,7 +136,7 @@ def _read_value(raw_value: bytes, found: list[str]) -> str:
         value = cleaned
         found.append(flags.TEXT_CLEANED)
     if API_KEY_MARK in value:
-        value = _API_KEY.sub("[API key]", value)
+        value = without_api_keys(value)
         found.append(flags.TEXT_CLEANED)
     if len(value) > MAX_VALUE_CHARACTERS:
         value = value[:MAX_VALUE_CHARACTERS]

@@ -12,7 +12,7 @@ from majordomo_analytics.capture.media import usage_of_speech
 from majordomo_analytics.capture.reader import UsageReader
 from majordomo_analytics.records import flags
 from majordomo_analytics.records.ids import new_request_id
-from majordomo_analytics.records.metadata import clean_text
+from majordomo_analytics.records.metadata import clean_text, without_api_keys
 from majordomo_analytics.records.request import MAX_MESSAGE_CHARACTERS, RequestRecord
 
 if TYPE_CHECKING:
@@ -184,8 +184,10 @@ class Exchange:
 
 
 def _text(value: str | None) -> str | None:
-    """Return text that every store takes, bounded; empty is unknown."""
-    return clean_text(value[:MAX_MESSAGE_CHARACTERS]) or None if value else None
+    """Return text that every store takes, bounded, without API keys; empty is unknown."""
+    if not value:
+        return None
+    return clean_text(without_api_keys(value[:MAX_MESSAGE_CHARACTERS])) or None
 
 
 def _milliseconds(seconds: float) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import unquote_to_bytes
 
 from majordomo_analytics.records import metadata
 from majordomo_analytics.records.metadata import PREFIX
@@ -39,6 +41,7 @@ CREDENTIALS = frozenset(name.encode("ascii") for name in CREDENTIAL_HEADERS)
 API_KEY_MARK = metadata.API_KEY_MARK.encode("ascii")
 """No value with this in it goes to a provider, in whichever header it came."""
 
+_SCHEME = re.compile(rb"(?i)^bearer +")
 _ATTEMPT_AMONG = re.compile(rb"(?:\battempt=|\bgccl-attempt-count/)(\d{1,4})\b")
 
 
@@ -115,9 +118,9 @@ def sort_request_headers(headers: Sequence[tuple[bytes, bytes]]) -> RequestHeade
         if name.startswith(PREFIX):
             _take_majordomo(sorted_headers, name, value)
             continue
-        if API_KEY_MARK in value:
+        if API_KEY_MARK in value or (name == b"authorization" and _is_basic_with_key(value)):
             if name in CREDENTIALS and misplaced is None:
-                misplaced = value.removeprefix(b"Bearer ").strip()
+                misplaced = _SCHEME.sub(b"", value.strip())
             continue
         if name in CREDENTIALS:
             sorted_headers.credential = sorted_headers.credential or value
@@ -132,6 +135,16 @@ def sort_request_headers(headers: Sequence[tuple[bytes, bytes]]) -> RequestHeade
             raise HeaderError(message) from None
     sorted_headers.api_key = sorted_headers.api_key or misplaced
     return sorted_headers
+
+
+def _is_basic_with_key(value: bytes) -> bool:
+    scheme, _, coded = value.partition(b" ")
+    if scheme.lower() != b"basic":
+        return False
+    try:
+        return API_KEY_MARK in base64.b64decode(coded)
+    except ValueError:
+        return False
 
 
 def _take_length(sorted_headers: RequestHeaders, value: bytes) -> None:
@@ -221,10 +234,11 @@ def query_without_credentials(query_string: bytes, *, also_key: bool) -> bytes:
     also_key
         Whether the provider's own credential, ``key=``, goes as well.
     """
-    if API_KEY_MARK not in query_string and not also_key:
+    if API_KEY_MARK not in unquote_to_bytes(query_string) and not also_key:
         return query_string
     return b"&".join(
         part
         for part in query_string.split(b"&")
-        if API_KEY_MARK not in part and not (also_key and part.startswith(b"key="))
+        if API_KEY_MARK not in unquote_to_bytes(part)
+        and not (also_key and part.startswith(b"key="))
     )

@@ -93,7 +93,9 @@ class Passage:
         self._task: asyncio.Task[None] | None = None
         self._is_abandoned = False
 
-    async def run(self, url: URL, headers: RequestHeaders, body: bytes, *, more: bool) -> None:
+    async def run(
+        self, url: URL, headers: RequestHeaders, body: list[bytes], *, more: bool
+    ) -> None:
         """Call the provider, pass its answer on, and leave a row whatever happens.
 
         Parameters
@@ -103,12 +105,19 @@ class Passage:
         headers
             What the caller sent.
         body
-            The request body, or its beginning if there is `more`.
+            The request body, or its beginning if there is `more`; taken out of the list, so
+            that nobody keeps it in memory for as long as the answer takes.
         """
         self._task = asyncio.current_task()
         self._shared.sweep.enter(self)
         try:
-            await self._call(url, headers, body, more=more)
+            response = await self._call(url, headers, body, more=more)
+            try:
+                await self._pass_on(response)
+            except BaseException:
+                response.close()
+                raise
+            response.release()
         except TimeoutError as error:
             await self._fail("timeout", 504, described(error))
         except Exception as error:  # noqa: BLE001 - no way of ending may go without a row
@@ -131,30 +140,27 @@ class Passage:
             if self._is_abandoned:
                 self._shared.abandoned -= 1
 
-    async def _call(self, url: URL, headers: RequestHeaders, body: bytes, *, more: bool) -> None:
-        data: bytes | AsyncIterator[bytes] | None = body or None
+    async def _call(
+        self, url: URL, headers: RequestHeaders, body: list[bytes], *, more: bool
+    ) -> aiohttp.ClientResponse:
+        data: bytes | AsyncIterator[bytes] | None
         if more:
             if headers.content_length is not None:
                 headers.forward.append(("Content-Length", str(headers.content_length)))
             data = self._stream_body(body)
         else:
+            data = body.pop() or None
             self._asked_at = asyncio.get_running_loop().time()
-        response = await self._shared.session.request(
+        return await self._shared.session.request(
             self._exchange.method,
             url,
             headers=headers.forward,
             data=data,
             allow_redirects=False,
         )
-        try:
-            await self._pass_on(response)
-        except BaseException:
-            response.close()
-            raise
-        response.release()
 
-    async def _stream_body(self, begun: bytes) -> AsyncIterator[bytes]:
-        yield begun
+    async def _stream_body(self, begun: list[bytes]) -> AsyncIterator[bytes]:
+        yield begun.pop()
         more = True
         while more:
             try:
@@ -296,16 +302,24 @@ class Passage:
                 self._recorded_at = self._recorded_at or now
                 if now - self._recorded_at >= self._shared.settings.spool_wait_s:
                     self._durable.set_result(False)
-        elif self._asked_at is not None:
-            if self._watcher is None and now - self._asked_at >= WATCH_AFTER_S:
+        else:
+            if (
+                self._watcher is None
+                and self._asked_at is not None
+                and now - self._asked_at >= WATCH_AFTER_S
+            ):
                 self._watcher = asyncio.get_running_loop().create_task(self._wait_for_disconnect())
-            self._look_at_the_provider(now)
+            self._look_for_silence(now)
 
-    def _look_at_the_provider(self, now: float) -> None:
-        """Give up a provider that was silent for too long, before or between bytes."""
-        received = self._exchange.response_bytes
-        if self._is_sending or received != self._seen_bytes:
-            self._seen_bytes = received
+    def _look_for_silence(self, now: float) -> None:
+        """Give up when nothing has moved for too long, towards the provider or back.
+
+        A caller who takes the answer slowly is no silence; a provider that does not take
+        the request, or a caller who does not send it, is.
+        """
+        moved = self._exchange.request_bytes + self._exchange.response_bytes
+        if self._is_sending or moved != self._seen_bytes:
+            self._seen_bytes = moved
             self._silent_since = now
         elif now - self._silent_since >= self._shared.settings.read_timeout_s:
             if self._task is not None and not self._is_silent:

@@ -108,7 +108,7 @@ class Relay:
                 headers, exchange = self._accept(scope)
                 body, more = await self._read_body(receive, headers, exchange)
                 if exchange.asks_for_usage or exchange.provider is TO_BE_ROUTED:
-                    body = self._edit(body, headers, exchange, more=more)
+                    body = [self._edit(body.pop(), scope, headers, exchange, more=more)]
                 url = self._address(scope, headers, exchange)
             except RefusedError as refused:
                 self._metrics.count_refused(refused.reason)
@@ -161,7 +161,13 @@ class Relay:
         return headers, exchange
 
     def _edit(
-        self, body: bytes, headers: RequestHeaders, exchange: Exchange, *, more: bool
+        self,
+        body: bytes,
+        scope: Scope,
+        headers: RequestHeaders,
+        exchange: Exchange,
+        *,
+        more: bool,
     ) -> bytes:
         """Return the body as the provider gets it: asked for usage, its model routed."""
         asks, exchange.asks_for_usage = exchange.asks_for_usage, False
@@ -170,11 +176,16 @@ class Relay:
         if exchange.provider is TO_BE_ROUTED:
             if more:
                 raise _too_large(most)
+            if text is None:
+                message = "the request body cannot be decompressed, which routing it needs"
+                raise RefusedError(400, "no_route", message)
             provider, route = self._targets.route(exchange.request.finish().model)
-            exchange.provider, exchange.routed_model = provider, route.model
-            if text is None or (text := with_model(text, route.model)) is None:
+            text = with_model(text, route.model)
+            if text is None:
                 raise RefusedError(400, "no_route", "the request body is no JSON object")
-            asks &= self._targets.asks_for_usage(provider, exchange.path, b"")
+            exchange.provider, exchange.routed_model = provider, route.model
+            exchange.flavour = flavour_of(provider.dialect, exchange.method, exchange.path)
+            asks &= self._targets.asks_for_usage(provider, exchange.path, scope["query_string"])
             self._take_credential(provider, headers, exchange)
             body = headers.replace_body(text)
         if asks and text is not None and (asking := asking_for_usage(text)) is not None:
@@ -202,8 +213,11 @@ class Relay:
 
     async def _read_body(
         self, receive: Receive, headers: RequestHeaders, exchange: Exchange
-    ) -> tuple[bytes, bool]:
-        """Return the body, or its beginning if it is large, and whether more comes."""
+    ) -> tuple[list[bytes], bool]:
+        """Return the body, or its beginning if it is large, and whether more comes.
+
+        In a list, out of which it is taken when it is sent: it may be large.
+        """
         limit = self._settings.max_request_bytes
         held = BUFFERED_REQUEST_BYTES
         if exchange.asks_for_usage or exchange.provider is TO_BE_ROUTED:
@@ -217,7 +231,7 @@ class Relay:
                 raise _too_large(limit)
             parts.append(chunk)
             if not more or exchange.request_bytes > held:
-                return b"".join(parts) if len(parts) > 1 else chunk, more
+                return [b"".join(parts) if len(parts) > 1 else chunk], more
 
 
 def _too_large(limit: int) -> RefusedError:

@@ -72,7 +72,7 @@ class Settings:
         True, "ask for the usage of streams that state it only on request, and take it out again"
     )
     edited_request_bytes: int = setting(
-        16 * MIB,
+        8 * MIB,
         "largest request body that is held to ask for usage or to be routed",
         least=1,
     )
@@ -102,7 +102,7 @@ SECRETS = frozenset(name for name, f in SCALARS.items() if f.metadata["is_secret
 def environment_names() -> dict[str, str]:
     """Return every environment variable that is read, with its meaning."""
     names = {
-        ENV_PREFIX + name.upper(): f"{f.metadata['meaning']} (default {_written(f.default)})"
+        ENV_PREFIX + name.upper(): f.metadata["meaning"] + _written(f.default)
         for name, f in SCALARS.items()
     }
     for name, provider in PROVIDERS.items():
@@ -210,7 +210,9 @@ def _boolean(value: Any, where: str) -> bool:
 
 
 def _written(default: Any) -> str:
-    return str(default).lower() if isinstance(default, bool) else str(default)
+    if default == "":
+        return ""
+    return f" (default {str(default).lower() if isinstance(default, bool) else default})"
 
 
 def _article(kind: str) -> str:

@@ -7,9 +7,12 @@ each chunk of a stream costs more than reading it.
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Protocol
 
 SWEEP_S = 0.05
+
+logger = logging.getLogger("majordomo_proxy")
 
 
 class Open(Protocol):
@@ -49,4 +52,8 @@ class Sweep:
             await asyncio.sleep(SWEEP_S)
             now = loop.time()
             for one in tuple(self._open):
-                one.look(now)
+                try:
+                    one.look(now)
+                except Exception:
+                    # The others must be looked after, too.
+                    logger.exception("a request could not be looked after")

@@ -9,10 +9,11 @@ from __future__ import annotations
 import os
 import re
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from yarl import URL
 
+from majordomo_analytics.records import metadata
 from majordomo_analytics.records.providers import (
     REGION,
     ROUTED,
@@ -52,6 +53,10 @@ class Targets:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._known = ", ".join((*settings.providers, ROUTED))
+        self._credentials = {
+            name: os.environ[variable].strip()
+            for name, variable in settings.credential_variables.items()
+        }
         self._base_paths = {
             name: urlsplit(provider.base_url).path.rstrip("/")
             for name, provider in settings.providers.items()
@@ -67,7 +72,9 @@ class Targets:
         """
         if not path.startswith("/"):
             raise RefusedError(400, "bad_path", "the request target must begin with '/'")
-        if named is not None:
+        if metadata.API_KEY_MARK in unquote(path):
+            raise RefusedError(400, "bad_path", "the request target holds an API key")
+        if named:
             name = named.decode("latin-1").strip().lower()
             said = f"X-Majordomo-Provider names {name[:100]!r}, which is no provider"
         else:
@@ -106,11 +113,11 @@ class Targets:
 
     def credential(self, provider: Provider) -> tuple[str, str] | None:
         """Return the header with which routed requests are sent, None if none is set."""
-        variable = self._settings.credential_variables.get(provider.name)
-        if variable is None:
+        credential = self._credentials.get(provider.name)
+        if credential is None:
             return None
         bearer = "Bearer " if provider.credential == "Authorization" else ""
-        return provider.credential, bearer + os.environ[variable]
+        return provider.credential, bearer + credential
 
     def asks_for_usage(self, provider: Provider, path: str, query: bytes) -> bool:
         """Return whether a stream of this provider is asked for its usage."""
@@ -144,10 +151,10 @@ class Targets:
 
 def _region(provider: Provider, path: str, headers: RequestHeaders) -> str:
     location = _LOCATION.search(path)
-    if headers.region is not None:
-        region = headers.region.decode("latin-1").strip().lower()
-    elif location is not None:
+    if location is not None:
         region = location[1]
+    elif headers.region is not None:
+        region = headers.region.decode("latin-1").strip().lower()
     else:
         region = provider.default_region
     if not region:

@@ -84,6 +84,10 @@ def read_upstreams(
     SettingsError
         If something is unknown or malformed, naming where it stood.
     """
+    for name, given in (("providers", tables), ("routes", routes)):
+        if not isinstance(given, dict):
+            message = f"{name} in {where} is {given!r}; it must be tables [{name}.NAME]"
+            raise SettingsError(message)
     providers = dict(PROVIDERS)
     credential_variables: dict[str, str] = {}
     for name, table in tables.items():
@@ -92,16 +96,30 @@ def read_upstreams(
         providers[name] = _provider(name, table, place)
         if "credential_env" in table:
             variable = credential_variables[name] = _text(table, "credential_env", place)
-            if not environment.get(variable):
-                message = f"{place}: the environment variable {variable} is not set"
+            held = environment.get(variable, "").strip()
+            if not held or not (held.isascii() and held.isprintable()):
+                fault = "holds characters that no header takes" if held else "is not set"
+                message = f"{place}: the environment variable {variable} {fault}"
                 raise SettingsError(message)
     for name in tuple(providers):
         variable = base_url_variable(name)
         if environment.get(variable):
             address = base_url(environment[variable], f"environment variable {variable}")
             providers[name] = replace(providers[name], base_url=address)
+    _check_addresses(environment, providers)
     found = {model: _route(model, table, providers, where) for model, table in routes.items()}
     return Upstreams(providers, credential_variables, found)
+
+
+def _check_addresses(environment: Mapping[str, str], providers: Mapping[str, Provider]) -> None:
+    """Raise for an address of nobody: with a typing error, calls would go elsewhere."""
+    known = [base_url_variable(name) for name in providers]
+    for variable in environment:
+        is_address = re.fullmatch(r"MAJORDOMO_.*_BASE_?URL", variable) is not None
+        if is_address and variable not in known:
+            hint = did_you_mean(nearest(variable, known), known)
+            message = f"the environment variable {variable} is of no provider{hint}"
+            raise SettingsError(message)
 
 
 def _provider(name: str, table: Mapping[str, Any], where: str) -> Provider:
@@ -115,7 +133,10 @@ def _provider(name: str, table: Mapping[str, Any], where: str) -> Provider:
     if "base_url" in table:
         changes["base_url"] = base_url(table["base_url"], where)
     if "region" in table:
-        changes["default_region"] = _text(table, "region", where)
+        region = changes["default_region"] = _text(table, "region", where)
+        if not re.fullmatch(r"[a-z0-9-]{1,40}", region):
+            message = f"{where}: region is {region!r}; it must be of a-z, 0-9 and '-'"
+            raise SettingsError(message)
     if "ask_for_usage" in table:
         if not isinstance(table["ask_for_usage"], bool):
             message = f"{where}: 'ask_for_usage' is {table['ask_for_usage']!r}; true or false"
@@ -194,8 +215,7 @@ def base_url(value: Any, where: str) -> str:
         parts is None
         or not is_address
         or parts.scheme not in {"http", "https"}
-        or parts.query
-        or parts.fragment
+        or re.search(r"[?#\s]", value)
         or parts.username is not None
     ):
         message = (

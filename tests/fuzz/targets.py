@@ -10,7 +10,7 @@ import json
 import time
 import tracemalloc
 from collections.abc import Callable
-from typing import get_args
+from typing import Any, get_args
 
 from majordomo_analytics.capture.asking import asking_for_usage
 from majordomo_analytics.capture.encodings import Decoder
@@ -87,15 +87,21 @@ def requests(data: bytes) -> None:
     assert facts.model is None or "\x00" not in facts.model
 
 
+def loaded(body: bytes) -> dict[str, Any]:
+    """Return a JSON body as Python reads it, bad UTF-8 and control characters let pass."""
+    read: dict[str, Any] = json.loads(body.decode("utf-8", "replace"), strict=False)
+    return read
+
+
 def edits(data: bytes) -> None:
     """Edit bytes as a request body; what can be edited was JSON and still is."""
     asking = asking_for_usage(data)
     if asking is not None:
-        assert json.loads(asking)["stream_options"]["include_usage"] is True
+        assert loaded(asking)["stream_options"]["include_usage"] is True
         assert asking_for_usage(asking) is None
     routed = with_model(data, "other")
     if routed is not None:
-        assert json.loads(routed.decode("utf-8", "replace"), strict=False)["model"] == "other"
+        assert loaded(routed)["model"] == "other"
 
 
 def streams(data: bytes) -> None:

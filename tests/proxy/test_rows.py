@@ -261,3 +261,19 @@ def test_counts_in_the_headers_are_read_where_an_api_puts_them_there(proxy: Runn
     assert row["model"] == "meta.llama3-8b-instruct-v1:0"
     assert (row["input_tokens"], row["output_tokens"]) == (31, 9)
     assert (row["usage_status"], row["usage_source"]) == ("reported", "header")
+
+
+def test_an_api_key_in_a_text_of_the_row_is_masked(proxy: RunningProxy) -> None:
+    """Wherever a caller has put it by mistake; in a path it is refused."""
+    headers = {
+        **proxy.headers(),
+        "X-Majordomo-Provider-Alias": f"mine {proxy.key}",
+        "X-Majordomo-Note": proxy.key,
+    }
+    row = row_of(proxy, proxy.post(headers=headers, json={"model": proxy.key}))
+    refused = proxy.post(f"/v1/chat/completions/{proxy.key}")
+
+    assert "mdm_sk_" not in repr(row)
+    assert row["requested_model"] == row["raw_metadata"]["Note"] == "[API key]"
+    assert row["provider_api_key_alias"] == "mine [API key]"
+    assert (refused.status_code, refused.json()["error"]["type"]) == (400, "bad_path")

@@ -84,6 +84,10 @@ def test_options_beat_the_environment_which_beats_the_file(tmp_path: Path) -> No
         ("MAJORDOMO_OPENAI_BASE_URL", "api.openai.com", "no base address"),
         ("MAJORDOMO_OPENAI_BASE_URL", "http://user:pw@host", "without credentials"),
         ("MAJORDOMO_OPENAI_BASE_URL", "ftp://host", "http(s)://HOST"),
+        ("MAJORDOMO_OPENAI_BASE_URL", "http://host/?", "http(s)://HOST"),
+        ("MAJORDOMO_OPENAI_BASE_URL", "http://ho st", "http(s)://HOST"),
+        ("MAJORDOMO_OPNAI_BASE_URL", "http://host", "did you mean 'MAJORDOMO_OPENAI_BASE_URL'"),
+        ("MAJORDOMO_OPENAI_BASEURL", "http://host", "is of no provider"),
     ],
 )
 def test_a_bad_value_is_named_with_its_rule(variable: str, value: str, says: str) -> None:
@@ -111,6 +115,9 @@ def test_a_bad_value_is_named_with_its_rule(variable: str, value: str, says: str
         ("[providers.openai]\nask_for_usage = 'no'", "true or false"),
         ("[providers.openai]\ncredential_env = 'UNSET_KEY'", "UNSET_KEY is not set"),
         ("providers = {openai = 1}", "it must be a table"),
+        ("providers = 3", "it must be tables [providers.NAME]"),
+        ("routes = [1]", "it must be tables [routes.NAME]"),
+        ("[providers.bedrock]\nregion = '../x'", "it must be of a-z"),
         ("[routes.fast]\nprovider = 'opnai'\nmodel = 'x'", "did you mean 'openai'"),
         ("[routes.fast]\nprovider = 'openai'", "'model' is None; it must be text"),
         ("ask_for_usage = 1", "it must be true or false"),

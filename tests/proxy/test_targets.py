@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 from collections.abc import Iterator
@@ -11,7 +12,11 @@ import httpx
 import pytest
 from yarl import URL
 
-from majordomo_proxy.headers import RequestHeaders, sort_request_headers
+from majordomo_proxy.headers import (
+    RequestHeaders,
+    query_without_credentials,
+    sort_request_headers,
+)
 from majordomo_proxy.refusals import RefusedError
 from majordomo_proxy.settings import load_settings
 from majordomo_proxy.targets import Targets
@@ -241,3 +246,38 @@ def test_an_api_key_sent_as_the_credential_counts(proxy: RunningProxy, header: s
 )
 def test_how_often_an_sdk_had_tried_is_read(name: bytes, value: bytes, retries: int | None) -> None:
     assert sort_request_headers([(name, value)]).retry_attempt == retries
+
+
+def test_a_request_of_another_api_can_be_routed_too(
+    tmp_path_factory: pytest.TempPathFactory, upstream: Upstream
+) -> None:
+    """It is read as the API of whom the table names; half an emoji is no hindrance."""
+    folder = tmp_path_factory.mktemp("cohere")
+    config = folder / "majordomo.toml"
+    routes = '[routes."best"]\nprovider = "cohere"\nmodel = "command-a"\n'
+    config.write_text(f'[providers.cohere]\nbase_url = "{upstream.url}"\n{routes}')
+    with running_proxy(folder / "data", arguments=("--config", str(config))) as proxy:
+        headers = {**proxy.headers(), "X-Majordomo-Provider": "majordomo"}
+        content = b'{"model": "best", "cut": "\\ud83d"}'
+        answer = proxy.post("/v2/chat", headers=headers, json=None, content=content)
+        (row,) = proxy.rows()
+
+    assert answer.status_code == 200
+    assert upstream.received[-1].body == b'{"model": "command-a", "cut": "\\ud83d"}'
+    assert (row["provider"], row["api_flavour"]) == ("cohere", "cohere_chat")
+
+
+@pytest.mark.parametrize("value", [b"bearer mdm_sk_1", b"Bearer  mdm_sk_1", b"BEARER mdm_sk_1"])
+def test_the_scheme_of_a_misplaced_api_key_has_any_case(value: bytes) -> None:
+    assert sort_request_headers([(b"authorization", value)]).api_key == b"mdm_sk_1"
+
+
+def test_an_api_key_in_basic_authorization_goes_no_further() -> None:
+    coded = base64.b64encode(b"user:mdm_sk_1")
+    headers = sort_request_headers([(b"authorization", b"Basic " + coded)])
+    assert headers.forward == []
+
+
+def test_an_api_key_in_the_query_goes_no_further_however_it_is_written() -> None:
+    query = b"a=1&key=mdm%5Fsk%5Fabc&b=%20"
+    assert query_without_credentials(query, also_key=False) == b"a=1&b=%20"

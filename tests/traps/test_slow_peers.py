@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -52,6 +53,54 @@ def test_trap_21_reader_who_takes_no_bytes_costs_no_memory(proxy: RunningProxy) 
     assert most - before < 30
     assert row["outcome"] == "client_disconnected"
     assert (row["input_tokens"], row["usage_status"]) == (70, "reported")
+
+
+def test_provider_that_takes_no_bytes_of_an_upload_is_given_up(tmp_path: Path) -> None:
+    """It accepts the call and reads nothing: after the time set there is an answer."""
+    with socket.create_server(("127.0.0.1", 0)) as deaf:
+        url = f"http://127.0.0.1:{deaf.getsockname()[1]}"
+        with running_proxy(tmp_path / "data", openai_base_url=url, read_timeout_s="1") as proxy:
+            answer = proxy.post("/v1/files", json=None, content=b"x" * 40_000_000)
+            row = row_when_there(proxy, answer.headers["x-majordomo-log-id"])
+
+    assert (answer.status_code, row["status_code"]) == (504, 504)
+    assert (row["outcome"], row["usage_status"]) == ("timeout", "missing")
+    assert row["response_time_ms"] < 15_000
+
+
+def test_caller_who_sends_no_more_of_an_upload_is_given_up(
+    tmp_path: Path, upstream: Upstream
+) -> None:
+    with running_proxy(
+        tmp_path / "data", openai_base_url=upstream.url, read_timeout_s="1"
+    ) as proxy:
+        caller = Caller(proxy, "/v1/files", b"x" * 400_000, length=800_000)
+        caller.read_until(b"\r\n\r\n")
+        caller.leave()
+        row = row_when_there(proxy, caller.log_id)
+
+    assert caller.seen.startswith(b"HTTP/1.1 504 ")
+    assert row["outcome"] == "timeout"
+
+
+def test_request_bodies_are_not_kept_while_their_answers_are_awaited(
+    tmp_path: Path, upstream: Upstream
+) -> None:
+    """Twelve open streams with requests of 6 MB each: what was sent is let go."""
+    body = b'{"stream": true, "messages": "%b"}' % (b"x" * 6_000_000)
+    with running_proxy(tmp_path / "data", openai_base_url=upstream.url) as proxy:
+        (worker,) = proxy.workers()
+        before = resident_mb(worker)
+        target = f"{CHAT}?script=silent-in-stream"
+        callers = []
+        for _ in range(12):
+            callers.append(Caller(proxy, target, body))
+            callers[-1].read_until(b"data:")
+        held = resident_mb(worker) - before
+        for caller in callers:
+            caller.leave()
+
+    assert held < 45
 
 
 @pytest.mark.slow
