@@ -5,10 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import HealthCheck, settings
 
 # Time is measured by tests that say so; a slow minute of the machine is no failure.
-settings.register_profile("project", deadline=None, print_blob=True)
+settings.register_profile(
+    "project", deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow]
+)
 settings.load_profile("project")
 
 collect_ignore = ["typing"]
