@@ -32,7 +32,8 @@ def settings_help() -> str:
     intro = (
         "Every setting can also stand in the environment, or, without MAJORDOMO_ and in lower "
         "case, in the TOML file of --config; base addresses are there base_url in a table "
-        "providers.NAME."
+        "providers.NAME, beside flavour, region, credential_env and ask_for_usage. Routes are "
+        "tables routes.MODEL with provider and model."
     )
     return "\n\n".join([intro, *lines])
 

@@ -48,7 +48,7 @@ class Settings:
     workers: int = setting(1, "worker processes", least=1)
     connect_timeout_s: float = setting(10.0, "longest wait for a provider's connection", least=0.1)
     read_timeout_s: float = setting(
-        600.0, "longest silence of a provider, before and between bytes", least=0.1
+        600.0, "longest time in which nothing moves, to a provider or back", least=0.1
     )
     spool_wait_s: float = setting(
         5.0, "longest wait for a row to be durable before the answer ends", least=0.0
