@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING
 
-from majordomo_analytics.pricing.names import candidates, names_of, spellings
+from majordomo_analytics.pricing.names import book_names, candidates
 from majordomo_analytics.pricing.plans import Plan, make_plan
 from majordomo_analytics.records import flags
 
@@ -29,13 +29,13 @@ class CardEntry:
         The rates.
     flags
         What was odd about finding them.
-    flags_with_fees
-        The same, when something that has no price was used besides.
+    flags_if_short
+        The same, when something was used that the plan does not price.
     """
 
     plan: Plan
     flags: tuple[str, ...]
-    flags_with_fees: tuple[str, ...]
+    flags_if_short: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +86,8 @@ class CardMaker:
         listed = self._prices.first(candidates(provider, model, requested_model, host))
         own: tuple[Entry, ...] = ()
         if self._book is not None:
-            spelled = (name for _, name in spellings(provider, model, requested_model, host))
-            names = dict.fromkeys((*names_of(provider, model, requested_model), *spelled))
-            own = self._book.fitting(provider, tuple(names), context)
+            names = book_names(provider, model, requested_model, host)
+            own = self._book.fitting(provider, names, context)
         bases = [(entry, self._base(entry, listed)) for entry in own]
         models = [base for _, base in (*bases, (None, listed)) if base is not None]
 

@@ -125,7 +125,7 @@ class Pricer:
             *amounts,
             denominator=plan.denominator,
             price_version=self.version,
-            flags=entry.flags_with_fees if plan.leaves_out_fees(counts) else entry.flags,
+            flags=entry.flags_if_short if plan.leaves_out(counts) else entry.flags,
         )
 
     def _sum(
@@ -154,7 +154,7 @@ class Pricer:
             if verdict != "priceable":
                 return _stated_or(usage, verdict)
             amounts = _added(amounts, entry.plan, counts, each_request=0)
-            found += entry.flags
+            found += entry.flags_if_short if entry.plan.leaves_out(counts) else entry.flags
         fees = Usage(**{name: getattr(usage, name) for name in FEES})
         if own is None:
             if counted(fees):
@@ -162,7 +162,7 @@ class Pricer:
         else:
             counts = own.plan.read(fees)
             amounts = _added(amounts, own.plan, counts, each_request=1)
-            if own.plan.leaves_out_fees(counts):
+            if own.plan.leaves_out(counts):
                 found.append(flags.PRICE_INCOMPLETE)
         denominator = lcm(*(amount.denominator for amount in amounts))
         of_input, of_output, of_tools = (int(amount * denominator) for amount in amounts)
