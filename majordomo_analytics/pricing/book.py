@@ -2,7 +2,8 @@
 
 `bookfile` reads one from a file. Of the entries that fit a request the most particular one
 counts: what names the request's service tier before what names none, an exact model before
-a pattern, a longer pattern before a shorter one, a provider before any provider.
+a pattern, a longer pattern before a shorter one, what means the name in the answer before
+what means another, a provider before any provider.
 """
 
 from __future__ import annotations
@@ -44,10 +45,13 @@ class Pattern:
     @property
     def rank(self) -> tuple[bool, int]:
         """How particular it is; the greater counts."""
-        return self.is_exact, len(self.text.replace(ANY, ""))
+        # Of two exact names the longer says no more about what answered.
+        return self.is_exact, 0 if self.is_exact else len(self.text.replace(ANY, ""))
 
     def matches(self, name: str) -> bool:
         """Return whether a name in lower case is meant."""
+        if self.is_exact:
+            return name == self.text
         return _regex(self.text).fullmatch(name) is not None
 
     def meets(self, other: Pattern) -> bool:
@@ -56,6 +60,8 @@ class Pattern:
         >>> [Pattern("gpt-4*").meets(Pattern(other)) for other in ("*-mini", "o3*")]
         [True, False]
         """
+        if self.is_exact and other.is_exact:
+            return self.text == other.text
         return _meet(self.text, other.text)
 
 
@@ -141,7 +147,7 @@ class PriceBook:
             places = [place for place, name in enumerate(names) if entry.model.matches(name)]
             if places and entry.provider in {ANY, provider} and set(entry.context) <= set(context):
                 is_exact, length = entry.model.rank
-                rank = (len(entry.context), is_exact, length, entry.provider != ANY, -places[0])
+                rank = (len(entry.context), is_exact, length, -places[0], entry.provider != ANY)
                 found.append((rank, entry))
         # Sorting is stable: what still ties stands in the order of the file.
         found.sort(key=lambda pair: pair[0], reverse=True)

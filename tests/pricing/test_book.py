@@ -33,7 +33,12 @@ def file(tmp_path: Path) -> Path:
 
 
 def priced(
-    file: Path, text: str, model: str, provider: str = "openai", usage: Usage = USAGE, **fields: Any
+    file: Path,
+    text: str,
+    model: str | None,
+    provider: str = "openai",
+    usage: Usage = USAGE,
+    **fields: Any,
 ) -> Cost:
     file.write_text(text, "utf-8")
     known: dict[str, Any] = {"requested_model": None, "requested_at": AT, **fields}
@@ -148,6 +153,33 @@ def test_searches_that_the_list_has_no_price_for_can_have_one(file: Path) -> Non
     assert (cost.tool_cost, cost.flags) == (Decimal("0.006"), ())
 
 
+FEE = '[[price]]\nprovider = "openai"\nmodel = "gpt-4o"\nweb_searches_kcount = 25\n'
+
+
+def test_a_fee_alone_does_not_make_the_tokens_free(file: Path) -> None:
+    usage = Usage(input_tokens=1_000_000, output_tokens=100_000, web_searches=2)
+    assert priced(file, FEE, "gpt-4o", usage=usage) == Cost("unpriced")
+    stated = Usage(input_tokens=1, output_tokens=1, web_searches=2, stated_cost="0.5")
+    assert priced(file, FEE, "gpt-4o", usage=stated).status == "stated"
+
+
+def test_a_fee_alone_is_priced_where_there_are_no_tokens(file: Path) -> None:
+    """Two searches at 25 dollars a thousand."""
+    usage = Usage(input_tokens=0, output_tokens=0, web_searches=2)
+    assert priced(file, FEE, "gpt-4o", usage=usage).total_cost == Decimal("0.05")
+
+
+def test_a_price_of_each_request_or_of_a_measure_stands_for_its_tokens(file: Path) -> None:
+    """A request at half a cent and a fee; three rerank searches at 25 dollars a thousand."""
+    usage = Usage(input_tokens=1_000_000, output_tokens=0, web_searches=2)
+    each = priced(file, FEE + "requests_kcount = 5\n", "gpt-4o", usage=usage)
+    assert each.total_cost == Decimal("0.055")
+    text = FEE.replace("web_searches", "rerank_searches")
+    ranked = Usage(input_tokens=500, output_tokens=0, rerank_searches=3)
+    assert priced(file, text, "gpt-4o", usage=ranked).total_cost == Decimal("0.075")
+    assert priced(file, text, "gpt-4o", usage=usage) == Cost("unpriced")
+
+
 def test_a_price_counts_from_its_first_day_to_just_before_its_last(file: Path) -> None:
     text = OWN + "from = 2026-11-01\nuntil = 2026-12-01T01:00:00+01:00\n"
     prices = [
@@ -229,6 +261,45 @@ def test_the_name_of_the_request_counts_as_well(file: Path) -> None:
     """A deployment's name, an alias: whatever the customer calls it."""
     cost = priced(file, OWN, "gpt-4o-2024-08-06", requested_model="gpt-4o")
     assert cost.input_cost == Decimal(2)
+
+
+def entry(model: str, rate: int, provider: str = "anthropic", more: str = "") -> str:
+    """Return an entry whose rate tells it from others."""
+    text = f'[[price]]\nprovider = "{provider}"\nmodel = "{model}"\ninput_mtok = {rate}\n'
+    return f"{text}output_mtok = {rate}\n{more}\n"
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "*"])
+def test_the_name_in_the_answer_goes_before_a_longer_one_in_the_request(
+    file: Path, provider: str
+) -> None:
+    text = entry("claude-sonnet-4-5", 3) + entry("claude-opus-4-5", 5, provider)
+    usage = Usage(input_tokens=1_000_000, output_tokens=0)
+    for answered, asked, dollars in (
+        ("claude-opus-4-5", "claude-sonnet-4-5", 5),
+        ("claude-sonnet-4-5", "claude-opus-4-5", 3),
+    ):
+        cost = priced(file, text, answered, "anthropic", usage, requested_model=asked)
+        assert cost.input_cost == Decimal(dollars)
+
+
+def test_an_undated_name_means_the_releases_that_have_no_entry(file: Path) -> None:
+    text = entry("gpt-4o", 3, "openai") + entry("gpt-4o-2024-05-13", 6, "openai")
+    usage = Usage(input_tokens=1_000_000, output_tokens=0)
+    dated = [
+        priced(file, text, model, usage=usage).input_cost
+        for model in ("gpt-4o-2024-08-06", "gpt-4o-2024-05-13", "gpt-4o-mini-2024-07-18")
+    ]
+    assert dated == [Decimal(3), Decimal(6), Decimal("0.15")]
+
+
+@pytest.mark.parametrize("model", [None, "", "m" * 300])
+def test_any_model_includes_one_without_a_usable_name(file: Path, model: str | None) -> None:
+    text = 'providers = ["our"]\n' + entry("*", 2, "our")
+    usage = Usage(input_tokens=1_000_000, output_tokens=0)
+    assert priced(file, text, model, "our", usage).input_cost == Decimal(2)
+    other = 'providers = ["our"]\n' + entry("m*", 2, "our")
+    assert priced(file, other, model, "our", usage) == Cost("unpriced")
 
 
 def test_the_model_inside_a_longer_name_counts_as_well(file: Path) -> None:

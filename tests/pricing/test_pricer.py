@@ -264,6 +264,20 @@ def test_a_stated_cost_counts_where_there_is_no_price() -> None:
     assert stated_cost(usage) == cost.total_cost
 
 
+def test_a_stated_cost_goes_before_the_price_of_the_model_asked_for() -> None:
+    usage = Usage(input_tokens=1_000_000, output_tokens=1, stated_cost="0.5")
+    cost = price(usage, "nobody/new", "openrouter", requested_model="openai/gpt-4o")
+    assert cost == Cost("stated", total_cost=Decimal("0.5"))
+    free = price(usage, "openai/gpt-4o", "openrouter", requested_model="openai/gpt-4o:free")
+    assert free == Cost("stated", total_cost=Decimal("0.5"))
+
+
+def test_output_that_is_not_counted_by_kind_is_flagged() -> None:
+    """A model of video has a dearer price for video tokens; how many it sent is not known."""
+    cost = price(THOUSAND, "gemini-omni-1.1-flash", "gemini")
+    assert (cost.status, cost.flags) == ("priced", ("price_incomplete",))
+
+
 @pytest.mark.parametrize("text", ["NaN", "-1", "1e12", "Infinity", "much", ""])
 def test_a_stated_cost_that_is_none_is_none(text: str) -> None:
     usage = Usage(input_tokens=5, output_tokens=1, stated_cost=text)
