@@ -28,6 +28,7 @@ _DATED = re.compile(r"[-@](?:20\d\d-\d\d-\d\d|20\d{6})$")
 # Dates as providers write them, and numbers of releases: -0613, -001, -03-2025, @20250929.
 _RELEASE = re.compile(r"[-@](?:20\d\d-\d\d-\d\d|\d\d-\d\d(?:\d\d)?|\d{8}|\d{6}|\d{3,4})$")
 _ONLY_ROUTING = re.compile(r":(?:nitro|floor|exacto|online)$")
+_SEARCHING = re.compile(r":online\b|-search-(?:preview|api)\b|sonar-pro-search\b")
 _FINE_TUNED = re.compile(r"^ft:|:ft-|\.ft-")
 
 
@@ -44,6 +45,15 @@ def is_fine_tuned(name: str) -> bool:
     (True, False)
     """
     return bool(_FINE_TUNED.search(name))
+
+
+def always_searches(name: str) -> bool:
+    """Return whether a name says that each request is a search, which has a fee of its own.
+
+    >>> [always_searches(name) for name in ("gpt-4o:online", "gpt-5-search-api", "o3")]
+    [True, True, False]
+    """
+    return bool(_SEARCHING.search(name))
 
 
 def routed_host(path: str) -> str:

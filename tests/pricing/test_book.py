@@ -170,7 +170,7 @@ def test_a_fee_alone_is_priced_where_there_are_no_tokens(file: Path) -> None:
 
 
 def test_a_price_of_each_request_or_of_a_measure_stands_for_its_tokens(file: Path) -> None:
-    """A request at half a cent and a fee; three rerank searches at 25 dollars a thousand."""
+    """A request at half a cent and a fee; three rerank searches at 2.5 cents."""
     usage = Usage(input_tokens=1_000_000, output_tokens=0, web_searches=2)
     each = priced(file, FEE + "requests_kcount = 5\n", "gpt-4o", usage=usage)
     assert each.total_cost == Decimal("0.055")
@@ -178,6 +178,19 @@ def test_a_price_of_each_request_or_of_a_measure_stands_for_its_tokens(file: Pat
     ranked = Usage(input_tokens=500, output_tokens=0, rerank_searches=3)
     assert priced(file, text, "gpt-4o", usage=ranked).total_cost == Decimal("0.075")
     assert priced(file, text, "gpt-4o", usage=usage) == Cost("unpriced")
+
+
+@pytest.mark.parametrize("price", ["input_mtok = 1\noutput_mtok = 1", 'like = "perplexity/sonar"'])
+def test_a_book_says_all_that_a_model_costs_which_searches_each_time(
+    file: Path, price: str
+) -> None:
+    """By rates of its own, or by a model whose requests have a price; a discount lacks it."""
+    text = f'[[price]]\nprovider = "openai"\nmodel = "gpt-5-search-api"\n{price}\n'
+    usage = Usage(input_tokens=1000, output_tokens=0, stated_cost="0.5")
+    cost = priced(file, text, "gpt-5-search-api", usage=usage)
+    assert (cost.status, cost.flags) == ("priced", ())
+    discounted = priced(file, text.replace(price, "discount = 0.1"), "gpt-5-search-api")
+    assert (discounted.status, discounted.flags) == ("priced", ("price_incomplete",))
 
 
 def test_a_price_counts_from_its_first_day_to_just_before_its_last(file: Path) -> None:
