@@ -10,19 +10,23 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from majordomo_analytics.pricing.context import can_meet
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from majordomo_analytics.pricing.context import Context
     from majordomo_analytics.pricing.names import Candidate
     from majordomo_analytics.pricing.units import Rates
 
 ANY = "*"
+_BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
+_AFTER_ALL = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +113,8 @@ class Entry:
         """Return whether neither of two entries goes before the other for some request."""
         return (
             self.provider == other.provider
-            and self.context == other.context
+            and len(self.context) == len(other.context)
+            and can_meet(self.context, other.context)
             and self.model.rank == other.model.rank
             and self.model.meets(other.model)
             and (
@@ -122,6 +127,20 @@ class Entry:
                 or self.valid_from is None
                 or self.valid_from < other.valid_until
             )
+        )
+
+    def settles(self, one: Entry, other: Entry) -> bool:
+        """Return whether it goes before both of two entries wherever they contradict."""
+        both = {*one.context, *other.context}
+        starts = [start for start in (one.valid_from, other.valid_from) if start is not None]
+        ends = [end for end in (one.valid_until, other.valid_until) if end is not None]
+        return (
+            self.provider == one.provider
+            and self.model.text in {one.model.text, other.model.text}
+            and len(self.context) > len(one.context)
+            and set(self.context) == both
+            and (self.valid_from is None or self.valid_from <= max(starts, default=_BEFORE_ALL))
+            and (self.valid_until is None or self.valid_until >= min(ends, default=_AFTER_ALL))
         )
 
 

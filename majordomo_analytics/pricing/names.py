@@ -20,6 +20,9 @@ MAX_NAME_CHARACTERS = 256
 ROUTER = "huggingface"
 """A router: each host behind it has a list of its own, ``huggingface_HOST``."""
 
+LONGER_NAMES = {"aws": ("arn:*",), "google": ("projects/*", "publishers/*")}
+"""Of a price list, patterns of the names that a model's own stands inside of, if at all."""
+
 _ARN = re.compile(r"arn:[^:]*:[^:]*:[^:]*:[^:]*:([^/]+)/(.+)")
 _NAMED_IN_ARN = frozenset({"foundation-model", "inference-profile"})
 _GEOGRAPHY = re.compile(r"(?:[a-z]{2}|us-gov|apac)\.")

@@ -9,7 +9,7 @@ from decimal import Decimal
 from fnmatch import fnmatchcase
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -17,11 +17,15 @@ from hypothesis import strategies as st
 
 from majordomo_analytics.datadir import DataDirectory
 from majordomo_analytics.errors import PriceBookError, SettingsError
+from majordomo_analytics.pricing import lines
 from majordomo_analytics.pricing.book import Pattern
 from majordomo_analytics.pricing.bookfile import load_price_book, price_book_for
 from majordomo_analytics.pricing.pricer import Pricer
 from majordomo_analytics.records.money import Cost
 from majordomo_analytics.records.usage import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 USAGE = Usage(input_tokens=1_000_000, output_tokens=100_000)
@@ -184,7 +188,7 @@ def test_a_price_of_each_request_or_of_a_measure_stands_for_its_tokens(file: Pat
 def test_a_book_says_all_that_a_model_costs_which_searches_each_time(
     file: Path, price: str
 ) -> None:
-    """By rates of its own, or by a model whose requests have a price; a discount lacks it."""
+    """By rates, or by a model whose requests have a price; a discount lacks the fee."""
     text = f'[[price]]\nprovider = "openai"\nmodel = "gpt-5-search-api"\n{price}\n'
     usage = Usage(input_tokens=1000, output_tokens=0, stated_cost="0.5")
     cost = priced(file, text, "gpt-5-search-api", usage=usage)
@@ -360,6 +364,21 @@ BAD = [
     ('[[price]]\nprovider = "*"\nmodel = "m"\n'
      "input_mtok = { base = 1, tiers = [{ start = 5, price = -2 }] }\n", 4, "negative"),
     ('providers = ["x"]\n[[price]]\nprovider = "x"\nmodel = "*"\ndiscount = 0\n', 5, "list of 'x'"),
+    (OWN.replace("input_mtok = 2\n", ""), 4, "output_mtok alone prices no request"),
+    ('[[price]]\nprovider = "*"\nmodel = "m"\ninput_mtok = { base = 1, tiers = '
+     "[{ start = 5, price = 2 }, { start = 5, price = 4 }] }\n", 4, "two tiers that start at 5 "),
+    ('[[price]]\nprovider = "openai"\nmodel = "gpt4*"\ndiscount = 0.1\n', 3, "like 'gpt4*'"),
+    ('[[price]]\nprovider = "*"\nmodel = "zzz*"\ndiscount = 0.1\n', 3, "like 'zzz*'"),
+    ('[[price]]\nprovider = "huggingface"\nmodel = "zzz*"\ndiscount = 0.1\n', 3, "'zzz*'"),
+    ('[[price]]\nprovider = "bedrock"\nmodel = "us.zzz*"\ndiscount = 0.1\n', 3, "'us.zzz*'"),
+    (OWN + 'service_tier = "standard"\n', 6, "leave service_tier out"),
+    (OWN + 'service_tier = "scale"\n', 6, "leave service_tier out"),
+    (OWN + 'service_tier = "provisioned_throughput"\n', 6, "leave service_tier out"),
+    (OWN + 'speed = "standard"\n', 6, "leave speed out"),
+    (OWN + 'inference_geo = "global"\n', 6, "leave inference_geo out"),
+    (OWN + 'processing = "Batches"\n', 6, 'write processing = "batch"'),
+    (OWN + 'processing = "batch"\nservice_tier = "flex"\n', 6, "only one of them"),
+    (OWN.replace("openai", "quite-unlike-any"), 2, "One of your own is declared in the first line"),
     ("prices = []\n", 1, "did you mean 'price'"),
     ('\nproviders = "x"\n', 2, "no list of names"),
     ("[price]\nmodel = 1\n", 1, "[[price]]"),
@@ -377,6 +396,122 @@ def test_a_wrong_book_is_refused_with_its_line(
     assert str(file) in str(error)
     assert line is None or f"line {line}:" in str(error)
     assert isinstance(error, SettingsError)
+
+
+@pytest.mark.parametrize(
+    ("condition", "served"),
+    [
+        ('service_tier = "batch"', {"service_tier": "batch"}),
+        ('service_tier = "my-tier"', {"service_tier": "my-tier"}),
+        ('service_tier = "ON_DEMAND_PRIORITY"', {"traffic_type": "ON_DEMAND_PRIORITY"}),
+        ('inference_geo = "us-east"', {"inference_geo": "us-east"}),
+        ('processing = "Batch"', {"service_tier": "batch"}),
+    ],
+)
+def test_an_entry_means_what_the_provider_calls_a_tier(
+    file: Path, condition: str, served: dict[str, Any]
+) -> None:
+    usage = Usage(input_tokens=1_000_000, output_tokens=0, **served)
+    cost = priced(file, entry("gpt-4o", 99, "openai", condition), "gpt-4o", usage=usage)
+    assert (cost.input_cost, cost.flags) == (Decimal(99), ())
+
+
+BATCH, US = 'processing = "batch"', 'inference_geo = "us"'
+
+
+@pytest.mark.parametrize("conditions", [(BATCH, US), (US, BATCH), (US, 'speed = "fast"')])
+def test_entries_for_two_ways_at_once_that_say_neither_goes_first_are_refused(
+    file: Path, conditions: tuple[str, str]
+) -> None:
+    first, second = conditions
+    text = entry("gpt-4o", 1, "openai", first) + entry("gpt-4o", 7, "openai", second)
+    error = refused(file, text)
+    assert "overlaps the price in line 1" in str(error)
+    assert f"add one for both ({first}, {second})" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("of_both", "is_settled"),
+    [
+        ("", True),
+        ("from = 2026-03-01\nuntil = 2026-09-01\n", True),
+        ("from = 2026-05-01\n", False),
+        ("until = 2026-05-01\n", False),
+    ],
+)
+def test_an_entry_for_both_ways_settles_what_two_leave_open_while_it_counts(
+    file: Path, of_both: str, is_settled: bool
+) -> None:
+    """The two overlap from April to July of 2026."""
+    text = entry("gpt-4o", 1, "openai", f"{BATCH}\nfrom = 2026-04-01")
+    text += entry("gpt-4*", 2, "openai", BATCH) + entry(
+        "gpt-4o", 7, "openai", f"{US}\nuntil = 2026-07-01"
+    )
+    text += entry("gpt-4o", 3, "openai", f"{BATCH}\n{US}\n{of_both}")
+    if not is_settled:
+        assert "overlaps the price in line 1" in str(refused(file, text))
+        return
+    usage = Usage(input_tokens=1_000_000, output_tokens=0, service_tier="batch", inference_geo="us")
+    at = datetime(2026, 5, 1, tzinfo=UTC)
+    assert priced(file, text, "gpt-4o", usage=usage, requested_at=at).input_cost == Decimal(3)
+
+
+def test_a_batch_and_a_service_tier_do_not_overlap(file: Path) -> None:
+    text = entry("gpt-4o", 1, "openai", BATCH)
+    file.write_text(text + entry("gpt-4o", 2, "openai", 'service_tier = "flex"'), "utf-8")
+    assert len(load_price_book(file).entries) == 2
+
+
+@pytest.mark.parametrize(
+    ("provider", "pattern"),
+    [
+        ("openai", "gpt-4o-2031*"),
+        ("anthropic", "claude-*"),
+        ("azure", "claude-*"),
+        ("bedrock", "us.anthropic.claude-*"),
+        ("bedrock", "*:application-inference-profile/*"),
+        ("bedrock", "arn:aws:*"),
+        ("vertex", "*gemini-2.5*"),
+        ("vertex", "publishers/google/models/gemini-*"),
+        ("huggingface", "meta-llama/*"),
+        ("huggingface", "meta-llama/*:groq"),
+        ("openrouter", "openai/gpt-4o*:nitro"),
+        ("*", "?pt-4*"),
+    ],
+)
+def test_a_discount_on_models_that_are_listed_is_taken(
+    file: Path, provider: str, pattern: str
+) -> None:
+    file.write_text(
+        f'[[price]]\nprovider = "{provider}"\nmodel = "{pattern}"\ndiscount = 0.1\n', "utf-8"
+    )
+    assert len(load_price_book(file).entries) == 1
+
+
+def test_a_file_is_gone_through_once_however_many_entries_it_has(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone_through = []
+
+    def counting(text: str) -> Iterator[lines.Statement]:
+        gone_through.append(text)
+        return statements(text)
+
+    statements = lines.statements
+    monkeypatch.setattr(lines, "statements", counting)
+    text = "".join(entry(f"model-{number}", number) for number in range(300))
+    file.write_text(text, "utf-8")
+    found = [each.line for each in load_price_book(file).entries]
+    assert found == [number + 1 for number, line in enumerate(text.split("\n")) if line[:1] == "["]
+    assert gone_through == [text]
+
+
+def test_the_mark_that_windows_puts_before_a_text_is_no_part_of_it(file: Path) -> None:
+    file.write_bytes(b"\xef\xbb\xbf" + OWN.encode())
+    assert len(load_price_book(file).entries) == 1
+    file.write_bytes(b"\xef\xbb\xbf# ok\n\xff\n")
+    with pytest.raises(PriceBookError, match=r"line 2: is not UTF-8"):
+        load_price_book(file)
 
 
 def test_what_is_for_different_times_or_tiers_does_not_overlap(file: Path) -> None:
