@@ -471,6 +471,7 @@ def test_a_batch_and_a_service_tier_do_not_overlap(file: Path) -> None:
         ("bedrock", "us.anthropic.claude-*"),
         ("bedrock", "*:application-inference-profile/*"),
         ("bedrock", "arn:aws:*"),
+        ("vertex", "projects/ours/*"),
         ("vertex", "*gemini-2.5*"),
         ("vertex", "publishers/google/models/gemini-*"),
         ("huggingface", "meta-llama/*"),
