@@ -378,7 +378,7 @@ BAD = [
     (OWN + 'inference_geo = "global"\n', 6, "leave inference_geo out"),
     (OWN + 'processing = "Batches"\n', 6, 'write processing = "batch"'),
     (OWN + 'processing = "batch"\nservice_tier = "flex"\n', 6, "only one of them"),
-    (OWN.replace("openai", "quite-unlike-any"), 2, "One of your own is declared in the first line"),
+    (OWN.replace("openai", "quite-unlike-any"), 2, ". One of your own is declared"),
     ("prices = []\n", 1, "did you mean 'price'"),
     ('\nproviders = "x"\n', 2, "no list of names"),
     ("[price]\nmodel = 1\n", 1, "[[price]]"),
