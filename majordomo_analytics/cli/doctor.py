@@ -90,7 +90,7 @@ CHECKS: tuple[Check, ...] = (
     ),
     Check(
         "priced without their searches, which have no price",
-        "Give the model rates in a price book, with web_searches_kcount and the like.",
+        "Give the model its rates in a price book: input_mtok, output_mtok, web_searches_kcount.",
         """
         select provider, model, count(*) as requests,
             sum(web_searches)::bigint as web_searches,

@@ -2,26 +2,31 @@
 
 `bookfile` reads one from a file. Of the entries that fit a request the most particular one
 counts: what names the request's service tier before what names none, an exact model before
-a pattern, a longer pattern before a shorter one, a provider before any provider.
+a pattern, a longer pattern before a shorter one, what means the name in the answer before
+what means another, a provider before any provider.
 """
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from fractions import Fraction
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from majordomo_analytics.pricing.context import can_meet
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
     from majordomo_analytics.pricing.context import Context
     from majordomo_analytics.pricing.names import Candidate
     from majordomo_analytics.pricing.units import Rates
 
 ANY = "*"
+_BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
+_AFTER_ALL = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +49,13 @@ class Pattern:
     @property
     def rank(self) -> tuple[bool, int]:
         """How particular it is; the greater counts."""
-        return self.is_exact, len(self.text.replace(ANY, ""))
+        # Of two exact names the longer says no more about what answered.
+        return self.is_exact, 0 if self.is_exact else len(self.text.replace(ANY, ""))
 
     def matches(self, name: str) -> bool:
         """Return whether a name in lower case is meant."""
+        if self.is_exact:
+            return name == self.text
         return _regex(self.text).fullmatch(name) is not None
 
     def meets(self, other: Pattern) -> bool:
@@ -56,6 +64,8 @@ class Pattern:
         >>> [Pattern("gpt-4*").meets(Pattern(other)) for other in ("*-mini", "o3*")]
         [True, False]
         """
+        if self.is_exact and other.is_exact:
+            return self.text == other.text
         return _meet(self.text, other.text)
 
 
@@ -103,7 +113,8 @@ class Entry:
         """Return whether neither of two entries goes before the other for some request."""
         return (
             self.provider == other.provider
-            and self.context == other.context
+            and len(self.context) == len(other.context)
+            and can_meet(self.context, other.context)
             and self.model.rank == other.model.rank
             and self.model.meets(other.model)
             and (
@@ -116,6 +127,20 @@ class Entry:
                 or self.valid_from is None
                 or self.valid_from < other.valid_until
             )
+        )
+
+    def settles(self, one: Entry, other: Entry) -> bool:
+        """Return whether it goes before both of two entries wherever they contradict."""
+        both = {*one.context, *other.context}
+        starts = [start for start in (one.valid_from, other.valid_from) if start is not None]
+        ends = [end for end in (one.valid_until, other.valid_until) if end is not None]
+        return (
+            self.provider == one.provider
+            and self.model.text in {one.model.text, other.model.text}
+            and len(self.context) > len(one.context)
+            and set(self.context) == both
+            and (self.valid_from is None or self.valid_from <= max(starts, default=_BEFORE_ALL))
+            and (self.valid_until is None or self.valid_until >= min(ends, default=_AFTER_ALL))
         )
 
 
@@ -141,7 +166,7 @@ class PriceBook:
             places = [place for place, name in enumerate(names) if entry.model.matches(name)]
             if places and entry.provider in {ANY, provider} and set(entry.context) <= set(context):
                 is_exact, length = entry.model.rank
-                rank = (len(entry.context), is_exact, length, entry.provider != ANY, -places[0])
+                rank = (len(entry.context), is_exact, length, -places[0], entry.provider != ANY)
                 found.append((rank, entry))
         # Sorting is stable: what still ties stands in the order of the file.
         found.sort(key=lambda pair: pair[0], reverse=True)

@@ -15,11 +15,9 @@ from genai_prices.types import Tier, TieredPrices
 
 from majordomo_analytics.errors import PriceBookError, did_you_mean, nearest
 from majordomo_analytics.pricing.book import ANY, Entry, Pattern
-from majordomo_analytics.pricing.context import CONTEXT_KEYS
-from majordomo_analytics.pricing.lines import line_of_entry, line_of_key
+from majordomo_analytics.pricing.context import CONTEXT_KEYS, can_meet, context_for
 from majordomo_analytics.pricing.names import (
     MAX_NAME_CHARACTERS,
-    ROUTER,
     candidates,
     price_list_of,
 )
@@ -31,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from majordomo_analytics.pricing.context import Context
+    from majordomo_analytics.pricing.lines import Lines
     from majordomo_analytics.pricing.lists import PublicPrices
     from majordomo_analytics.pricing.names import Candidate
     from majordomo_analytics.pricing.units import Rate
@@ -48,7 +47,7 @@ class EntryReader:
 
     Attributes
     ----------
-    path, text
+    path, lines
         The file, for what is said about it.
     place
         Which of its entries this is, counted from 0.
@@ -61,7 +60,7 @@ class EntryReader:
     """
 
     path: str
-    text: str
+    lines: Lines
     place: int
     given: dict[str, Any]
     providers: tuple[str, ...]
@@ -105,7 +104,7 @@ class EntryReader:
         elif not like:
             self._check_public(provider, model)
         return Entry(
-            line=line_of_entry(self.text, ENTRIES, self.place),
+            line=self.lines.of_entry(self.place),
             provider=provider,
             model=model,
             valid_from=valid_from,
@@ -130,10 +129,11 @@ class EntryReader:
         name = self._text_of("provider", "the provider's name, or * for any")
         if name != ANY and name not in self.providers:
             tail = did_you_mean(nearest(name, self.providers), self.providers)
+            stop = "" if tail.endswith("?") else "."
             self._refuse(
                 "provider",
-                f"no provider is named {name!r}{tail} One of your own is declared in the first "
-                f'line: {OWN_PROVIDERS} = ["{name}"]',
+                f"no provider is named {name!r}{tail}{stop} One of your own is declared in the "
+                f'first line: {OWN_PROVIDERS} = ["{name}"]',
             )
         return name
 
@@ -142,11 +142,22 @@ class EntryReader:
         return Pattern(name.removeprefix("models/"))
 
     def _context(self) -> Context:
-        return tuple(
-            (key, self._text_of(key, CONTEXT_KEYS[key]))
-            for key in CONTEXT_KEYS
-            if key in self.given
-        )
+        context: dict[str, str] = {}
+        for key, what in CONTEXT_KEYS.items():
+            if key not in self.given:
+                continue
+            value = self._text_of(key, what)
+            meant = context_for(key, value)
+            if not meant and key == "processing":
+                self._refuse(key, f'{key} = {value!r} is no processing; write {key} = "batch"')
+            if not meant:
+                self._refuse(key, f"{key} = {value!r} is the standard price; leave {key} out")
+            if not can_meet(tuple(context.items()), meant):
+                self._refuse(
+                    key, "no request is in a batch and has a service tier; name only one of them"
+                )
+            context.update(meant)
+        return tuple(context.items())
 
     def _instant(self, key: str) -> datetime | None:
         value = self.given.get(key)
@@ -202,10 +213,12 @@ class EntryReader:
                 f"{key} is no price by length; write {key} = {{ base = 1.25, tiers = "
                 "[{ start = 200000, price = 2.5 }] }",
             )
-        return TieredPrices(
-            base=self._number(key, value["base"], f"{key}.base"),
-            tiers=[self._tier(key, tier) for tier in tiers],
-        )
+        read = [self._tier(key, tier) for tier in tiers]
+        starts = [tier.start for tier in read]
+        for start in starts:
+            if starts.count(start) > 1:
+                self._refuse(key, f"{key} has two tiers that start at {start} tokens; keep one")
+        return TieredPrices(base=self._number(key, value["base"], f"{key}.base"), tiers=read)
 
     def _tier(self, key: str, tier: object) -> Tier:
         start = tier.get("start") if isinstance(tier, dict) else None
@@ -235,13 +248,8 @@ class EntryReader:
     def _check_public(self, provider: str, model: Pattern) -> None:
         """Refuse a discount on a price that there is not."""
         if not model.is_exact:
-            if price_list_of(provider) in {*self.prices.names, ROUTER, ANY}:
-                return
-            self._refuse(
-                "discount",
-                f"there is no public price list of {provider!r} to take a discount off; give "
-                "rates of its own, or like",
-            )
+            self._check_pattern(provider, model)
+            return
         asked = self.providers if provider == ANY else (provider,)
         places = [place for name in asked for place in candidates(name, model.text, None)]
         if self.prices.first(places) is None:
@@ -252,6 +260,28 @@ class EntryReader:
                 f"{self._unlisted(lists, model.text)}; give rates of its own, or like",
             )
 
+    def _check_pattern(self, provider: str, model: Pattern) -> None:
+        asked = self.providers if provider == ANY else (provider,)
+        lists = {each: self.prices.lists_of(price_list_of(each)) for each in asked}
+        if not any(lists.values()):
+            self._refuse(
+                "discount",
+                f"there is no public price list of {provider!r} to take a discount off; give "
+                "rates of its own, or like",
+            )
+        for each, price_lists in lists.items():
+            # What a name is looked up as, a pattern of names is too.
+            spelled = {name for _, name in candidates(each, model.text, None)}
+            patterns = [Pattern(name) for name in spelled] or [model]
+            names = (name for price_list in price_lists for name in self.prices.likely(price_list))
+            if any(pattern.meets(Pattern(name)) for name in names for pattern in patterns):
+                return
+        self._refuse(
+            "model",
+            f"there is no public price to take a discount off: no model like {model.text!r} is "
+            "listed; give rates of its own, or like",
+        )
+
     def _unlisted(self, lists: Iterable[str], model: str) -> str:
         known = [name for price_list in lists for name in self.prices.models(price_list)]
         close = nearest(model, known)
@@ -259,10 +289,16 @@ class EntryReader:
 
     def _check_rates(self, rates: dict[str, Rate]) -> None:
         try:
-            make_plan(rates)
+            plan = make_plan(rates)
         except ValueError as error:
             said = in_price_keys(str(error))
             self._refuse(next(iter(rates)), f"the rates leave open what some tokens cost: {said}")
+        if plan.needs_output and not (plan.needs_input or plan.measures):
+            self._refuse(
+                "output_mtok",
+                "output_mtok alone prices no request, for each has a prompt; give input_mtok too "
+                "(0 if the prompt is free)",
+            )
 
     def _text_of(self, key: str, what: str) -> str:
         value = self.given.get(key)
@@ -273,8 +309,6 @@ class EntryReader:
         return value.strip().lower()
 
     def _refuse(self, key: str | None, problem: str) -> NoReturn:
-        if key is None:
-            line = line_of_entry(self.text, ENTRIES, self.place)
-        else:
-            line = line_of_key(self.text, ENTRIES, self.place, key)
+        place = self.place
+        line = self.lines.of_entry(place) if key is None else self.lines.of_key(place, key)
         raise PriceBookError(self.path, line, problem)

@@ -22,13 +22,15 @@ from __future__ import annotations
 import hashlib
 import re
 import tomllib
+from codecs import BOM_UTF8
+from collections import defaultdict
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from majordomo_analytics.errors import PriceBookError, did_you_mean, nearest
 from majordomo_analytics.pricing.book import PriceBook
 from majordomo_analytics.pricing.bookentry import ENTRIES, OWN_PROVIDERS, EntryReader
-from majordomo_analytics.pricing.lines import line_of_name
+from majordomo_analytics.pricing.lines import Lines
 from majordomo_analytics.pricing.lists import current_prices
 from majordomo_analytics.records.providers import PROVIDERS
 
@@ -58,9 +60,10 @@ def load_price_book(path: Path) -> PriceBook:
     except OSError as error:
         raise PriceBookError(str(path), None, f"cannot be read: {error.strerror}") from error
     try:
-        text = data.decode("utf-8")
+        # Editors on Windows put a mark before what they save as UTF-8.
+        text = data.removeprefix(BOM_UTF8).decode("utf-8")
     except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
+        line = error.object[: error.start].count(b"\n") + 1
         raise PriceBookError(str(path), line, "is not UTF-8, as TOML has to be") from error
     try:
         given = tomllib.loads(text, parse_float=Decimal)
@@ -91,7 +94,7 @@ class _Reader:
 
     def __init__(self, path: str, text: str, given: dict[str, Any], prices: PublicPrices) -> None:
         self._path = path
-        self._text = text
+        self._lines = Lines(text, ENTRIES)
         self._given = given
         self._prices = prices
         self._providers = self._known_providers()
@@ -103,20 +106,37 @@ class _Reader:
                 ENTRIES, f"{ENTRIES!r} is no list of tables; begin each price with [[price]]"
             )
         read = [
-            EntryReader(self._path, self._text, place, table, self._providers, self._prices).entry()
+            EntryReader(
+                self._path, self._lines, place, table, self._providers, self._prices
+            ).entry()
             for place, table in enumerate(tables)
         ]
-        for place, entry in enumerate(read):
-            for earlier in read[:place]:
-                if entry.contradicts(earlier):
-                    problem = (
-                        f"overlaps the price in line {earlier.line}: both are for provider "
-                        f"{entry.provider!r} and models like {entry.model.text!r} at the same "
-                        "time, and neither is more particular; end one with until = DATE, or "
-                        "leave one out"
-                    )
-                    raise PriceBookError(self._path, entry.line, problem)
+        self._check_together(read)
         return tuple(read)
+
+    def _check_together(self, entries: list[Entry]) -> None:
+        # Only entries of one provider and rank can contradict, exact names only their like.
+        alike: dict[object, list[Entry]] = defaultdict(list)
+        for entry in entries:
+            model = entry.model
+            rivals = alike[entry.provider, model.rank, model.text if model.is_exact else ""]
+            for earlier in rivals:
+                if entry.contradicts(earlier) and not any(
+                    each.settles(entry, earlier) for each in entries
+                ):
+                    self._refuse_overlap(entry, earlier)
+            rivals.append(entry)
+
+    def _refuse_overlap(self, entry: Entry, earlier: Entry) -> NoReturn:
+        both = dict((*earlier.context, *entry.context))
+        named = ", ".join(f'{key} = "{value}"' for key, value in both.items())
+        way_out = f"add one for both ({named}), " if entry.context != earlier.context else ""
+        problem = (
+            f"overlaps the price in line {earlier.line}: both are for provider "
+            f"{entry.provider!r} and models like {entry.model.text!r} at the same time, and "
+            f"neither is more particular; {way_out}end one with until = DATE, or leave one out"
+        )
+        raise PriceBookError(self._path, entry.line, problem)
 
     def _known_providers(self) -> tuple[str, ...]:
         for name in self._given:
@@ -131,4 +151,4 @@ class _Reader:
         return (*PROVIDERS, *(name.strip().lower() for name in own))
 
     def _refuse_top(self, name: str, problem: str) -> NoReturn:
-        raise PriceBookError(self._path, line_of_name(self._text, name), problem)
+        raise PriceBookError(self._path, self._lines.of_name(name), problem)

@@ -7,7 +7,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, time
 from typing import TYPE_CHECKING
 
-from majordomo_analytics.pricing.names import candidates, names_of, spellings
+from majordomo_analytics.pricing.names import (
+    always_searches,
+    book_names,
+    candidates,
+    names_of,
+)
 from majordomo_analytics.pricing.plans import Plan, make_plan
 from majordomo_analytics.records import flags
 
@@ -29,13 +34,16 @@ class CardEntry:
         The rates.
     flags
         What was odd about finding them.
-    flags_with_fees
-        The same, when something that has no price was used besides.
+    flags_if_short
+        The same, when something was used that the plan does not price.
+    lacks_fee
+        Whether each request has a fee besides that the public list does not name.
     """
 
     plan: Plan
     flags: tuple[str, ...]
-    flags_with_fees: tuple[str, ...]
+    flags_if_short: tuple[str, ...]
+    lacks_fee: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,17 +94,17 @@ class CardMaker:
         listed = self._prices.first(candidates(provider, model, requested_model, host))
         own: tuple[Entry, ...] = ()
         if self._book is not None:
-            spelled = (name for _, name in spellings(provider, model, requested_model, host))
-            names = dict.fromkeys((*names_of(provider, model, requested_model), *spelled))
-            own = self._book.fitting(provider, tuple(names), context)
+            names = book_names(provider, model, requested_model, host)
+            own = self._book.fitting(provider, names, context)
+        searches = any(map(always_searches, names_of(provider, model, requested_model)))
         bases = [(entry, self._base(entry, listed)) for entry in own]
         models = [base for _, base in (*bases, (None, listed)) if base is not None]
 
         def find(at: datetime) -> CardEntry | None:
             for entry, base in bases:
                 if entry.is_valid(at) and (entry.rates or base is not None):
-                    return _by_book(entry, base, at, context)
-            return None if listed is None else _by_list(listed, at, context)
+                    return _by_book(entry, base, at, context, searches=searches)
+            return None if listed is None else _by_list(listed, at, context, searches=searches)
 
         validity = [moment for entry in own for moment in (entry.valid_from, entry.valid_until)]
         ends = {moment for moment in validity if moment is not None}
@@ -113,20 +121,26 @@ class CardMaker:
         return self._prices.first(entry.like) if entry.like else listed
 
 
-def _by_list(listed: ListedModel, at: datetime, context: Context) -> CardEntry:
+def _by_list(listed: ListedModel, at: datetime, context: Context, *, searches: bool) -> CardEntry:
     rates, unmet = listed.rates(at, context)
-    return _entry(make_plan(rates, least_audio_ms=listed.least_audio_ms), unmet)
+    plan = make_plan(rates, least_audio_ms=listed.least_audio_ms)
+    return _entry(plan, unmet, lacks_fee=searches and not plan.bills_each_request)
 
 
-def _by_book(entry: Entry, base: ListedModel | None, at: datetime, context: Context) -> CardEntry:
+def _by_book(
+    entry: Entry, base: ListedModel | None, at: datetime, context: Context, *, searches: bool
+) -> CardEntry:
     rates, unmet, least_audio_ms = entry.rates, context, 0
     if base is not None:
         rates, unmet = base.rates(at, context)
         least_audio_ms = base.least_audio_ms
     unmet = tuple(pair for pair in unmet if pair not in entry.context)
-    return _entry(make_plan(rates, share=entry.share, least_audio_ms=least_audio_ms), unmet)
+    plan = make_plan(rates, share=entry.share, least_audio_ms=least_audio_ms)
+    # Rates of a book are taken to be all that is paid.
+    lacks_fee = base is not None and searches and not plan.bills_each_request
+    return _entry(plan, unmet, lacks_fee=lacks_fee)
 
 
-def _entry(plan: Plan, unmet: Context) -> CardEntry:
+def _entry(plan: Plan, unmet: Context, *, lacks_fee: bool) -> CardEntry:
     odd = (flags.PRICE_TIER_UNKNOWN,) if unmet else ()
-    return CardEntry(plan, odd, (*odd, flags.PRICE_INCOMPLETE))
+    return CardEntry(plan, odd, (*odd, flags.PRICE_INCOMPLETE), lacks_fee)

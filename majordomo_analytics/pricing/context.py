@@ -35,6 +35,8 @@ def context_of(
 ) -> Context:
     """Return what was special about how a request was served.
 
+    A request is in a batch or has a service tier, never both.
+
     Anthropic names ``batch`` as a service tier and has a speed beside it; Vertex has a
     traffic type instead of a tier.
 
@@ -49,14 +51,42 @@ def context_of(
     for named in (traffic_type, service_tier):
         tier = _plain(named)
         if tier == "batch":
-            context["processing"] = tier
+            context = {"processing": tier}
         elif tier and tier not in STANDARD:
-            context["service_tier"] = tier
+            context = {"service_tier": tier}
     if (pace := _plain(speed)) and pace not in STANDARD:
         context["speed"] = pace
     if (geo := _plain(inference_geo)) and geo not in ANYWHERE:
         context["inference_geo"] = geo
     return tuple(context.items())
+
+
+def context_for(key: str, value: str) -> Context:
+    """Return what a price book means by a key and a value, in the words of `context_of`.
+
+    Empty if no request is served so, other than at the standard price.
+
+    >>> context_for("service_tier", "ON_DEMAND_PRIORITY"), context_for("speed", "standard")
+    ((('service_tier', 'priority'),), ())
+    """
+    if key == "processing":
+        return ((key, "batch"),) if _plain(value) == "batch" else ()
+    named: dict[str, str | None] = dict.fromkeys(("service_tier", "speed", "inference_geo"))
+    named[key] = value
+    return context_of(named["service_tier"], named["speed"], named["inference_geo"], None)
+
+
+def can_meet(one: Context, other: Context) -> bool:
+    """Return whether a request can be served in both ways.
+
+    >>> can_meet((("processing", "batch"),), (("inference_geo", "us"),))
+    True
+    >>> can_meet((("processing", "batch"),), (("service_tier", "flex"),))
+    False
+    """
+    both = dict(one) | dict(other)
+    agree = all(both[key] == value for key, value in (*one, *other))
+    return agree and not {"service_tier", "processing"} <= both.keys()
 
 
 def _plain(name: str | None) -> str:

@@ -50,45 +50,54 @@ class Statement:
     braces: tuple[int, ...] = ()
 
 
-def line_of_entry(text: str, array: str, place: int) -> int:
-    r"""Return the line of an entry of an array of tables, counted from 0.
+class Lines:
+    r"""The lines of one text, which is gone through once.
 
-    >>> line_of_entry('[[price]]\nmodel = "[[price]]"\n[[price]]\n', "price", 1)
-    3
+    Parameters
+    ----------
+    text
+        TOML that can be read.
+    array
+        The array of tables whose entries are asked for.
+
+    Examples
+    --------
+    >>> lines = Lines('[[price]]\nmodel = "[[price]]"\n[[price]]\nb = 2\n', "price")
+    >>> lines.of_entry(1), lines.of_key(1, "b"), lines.of_name("price")
+    (3, 4, 1)
     """
-    headers = []
-    for statement in statements(text):
-        if statement.path == (array,):
-            if not statement.is_header:
-                return (statement.braces or (statement.line,) * (place + 1))[place]
-            headers.append(statement.line)
-    return headers[place]
 
+    def __init__(self, text: str, array: str) -> None:
+        self._array = array
+        self._statements = tuple(statements(text))
+        self._entries: list[int] = []
+        for statement in self._statements:
+            if statement.path == (array,):
+                self._entries += statement.braces or (statement.line,)
 
-def line_of_key(text: str, array: str, place: int, key: str) -> int:
-    r"""Return the line of a key of such an entry, else that of the entry.
+    def of_entry(self, place: int) -> int:
+        """Return the line of an entry of the array, counted from 0."""
+        return self._entries[place]
 
-    >>> line_of_key("[[price]]\na = 1\n[[price]]\nb = 2\na = 3\n", "price", 1, "a")
-    5
-    """
-    entry = line_of_entry(text, array, place)
-    inside = False
-    below: tuple[str, ...] = ()
-    for statement in statements(text):
-        if statement.is_header:
-            if statement.path[:1] != (array,) or statement.path == (array,):
-                inside = statement.line == entry
-            below = statement.path[1:]
-            if inside and below[:1] == (key,):
+    def of_key(self, place: int, key: str) -> int:
+        """Return the line of a key of such an entry, else that of the entry."""
+        entry = self.of_entry(place)
+        inside = False
+        below: tuple[str, ...] = ()
+        for statement in self._statements:
+            if statement.is_header:
+                if statement.path[:1] != (self._array,) or statement.path == (self._array,):
+                    inside = statement.line == entry
+                below = statement.path[1:]
+                if inside and below[:1] == (key,):
+                    return statement.line
+            elif inside and not below and statement.path[:1] == (key,):
                 return statement.line
-        elif inside and not below and statement.path[:1] == (key,):
-            return statement.line
-    return entry
+        return entry
 
-
-def line_of_name(text: str, name: str) -> int:
-    """Return the line where a name at the top of the file first stands."""
-    return next((each.line for each in statements(text) if each.path[:1] == (name,)), 1)
+    def of_name(self, name: str) -> int:
+        """Return the line where a name at the top of the file first stands."""
+        return next((each.line for each in self._statements if each.path[:1] == (name,)), 1)
 
 
 def statements(text: str) -> Iterator[Statement]:

@@ -9,13 +9,21 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from genai_prices.data_snapshot import get_snapshot
-from genai_prices.types import ConditionalPrice, ModelPrice, StartDateConstraint
+from genai_prices.types import (
+    ClauseContains,
+    ClauseEquals,
+    ClauseOr,
+    ClauseStartsWith,
+    ConditionalPrice,
+    ModelPrice,
+    StartDateConstraint,
+)
 
-from majordomo_analytics.pricing.names import is_fine_tuned
+from majordomo_analytics.pricing.names import LONGER_NAMES, ROUTER, is_fine_tuned
 from majordomo_analytics.pricing.units import price_keys
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from genai_prices.data_snapshot import DataSnapshot
     from genai_prices.types import ModelInfo, PriceVariant, Provider, TimeOfDateConstraint
@@ -129,6 +137,22 @@ class PublicPrices:
         provider = self._lists.get(price_list)
         return tuple(model.id for model in provider.models) if provider else ()
 
+    def lists_of(self, price_list: str) -> tuple[str, ...]:
+        """Return the lists that hold a list's prices, of a router those of its hosts."""
+        provider = self._lists.get(price_list)
+        if provider is not None:
+            return (price_list, *(provider.fallback_model_providers or ()))
+        hosts = (name for name in self._lists if name.startswith(f"{ROUTER}_"))
+        return tuple(hosts) if price_list == ROUTER else ()
+
+    def likely(self, price_list: str) -> Iterator[str]:
+        """Yield patterns of the names by which models of a list may be found in it."""
+        yield from LONGER_NAMES.get(price_list, ())
+        provider = self._lists.get(price_list)
+        for model in provider.models if provider else ():
+            yield f"{model.id.lower()}*"
+            yield from _likely(model.match)
+
     def first(self, places: Iterable[Candidate]) -> ListedModel | None:
         """Return the first model that is listed, or None."""
         return next(filter(None, (self.find(*place) for place in places)), None)
@@ -150,6 +174,20 @@ class PublicPrices:
 def current_prices() -> PublicPrices:
     """Return the public price lists as they are now."""
     return PublicPrices(get_snapshot())
+
+
+def _likely(clause: object) -> Iterator[str]:
+    """Yield patterns of what a clause matches, for the kinds of clause that say a text."""
+    if isinstance(clause, ClauseOr):
+        for each in clause.or_:
+            yield from _likely(each)
+    elif isinstance(clause, ClauseEquals):
+        yield clause.equals.lower()
+    elif isinstance(clause, ClauseStartsWith):
+        yield f"{clause.starts_with.lower()}*"
+    elif isinstance(clause, ClauseContains):
+        # It may stand anywhere; but a pattern of another beginning is likelier a mistake.
+        yield f"{clause.contains.lower()}*"
 
 
 def _is_active(variant: PriceVariant, at: datetime) -> bool:

@@ -20,12 +20,18 @@ MAX_NAME_CHARACTERS = 256
 ROUTER = "huggingface"
 """A router: each host behind it has a list of its own, ``huggingface_HOST``."""
 
+LONGER_NAMES = {"aws": ("arn:*",), "google": ("projects/*", "publishers/*")}
+"""Of a price list, patterns of the names that a model's own stands inside of, if at all."""
+
 _ARN = re.compile(r"arn:[^:]*:[^:]*:[^:]*:[^:]*:([^/]+)/(.+)")
 _NAMED_IN_ARN = frozenset({"foundation-model", "inference-profile"})
 _GEOGRAPHY = re.compile(r"(?:[a-z]{2}|us-gov|apac)\.")
 _PUBLISHED = re.compile(r"(?:.*/)?publishers/([^/]+)/models/(.+)")
 _DATED = re.compile(r"[-@](?:20\d\d-\d\d-\d\d|20\d{6})$")
+# Dates as providers write them, and numbers of releases: -0613, -001, -03-2025, @20250929.
+_RELEASE = re.compile(r"[-@](?:20\d\d-\d\d-\d\d|\d\d-\d\d(?:\d\d)?|\d{8}|\d{6}|\d{3,4})$")
 _ONLY_ROUTING = re.compile(r":(?:nitro|floor|exacto|online)$")
+_SEARCHING = re.compile(r":online\b|-search-(?:preview|api)\b|sonar-pro-search\b")
 _FINE_TUNED = re.compile(r"^ft:|:ft-|\.ft-")
 
 
@@ -44,6 +50,15 @@ def is_fine_tuned(name: str) -> bool:
     return bool(_FINE_TUNED.search(name))
 
 
+def always_searches(name: str) -> bool:
+    """Return whether a name says that each request is a search, which has a fee of its own.
+
+    >>> [always_searches(name) for name in ("gpt-4o:online", "gpt-5-search-api", "o3")]
+    [True, True, False]
+    """
+    return bool(_SEARCHING.search(name))
+
+
 def routed_host(path: str) -> str:
     """Return the host that a router's path names, empty if it names none.
 
@@ -58,29 +73,31 @@ def names_of(provider: str, model: str | None, requested_model: str | None) -> t
     """Return the names of a model in lower case, the one to trust most first.
 
     An answer names the model that ran. On Bedrock only the request says through which
-    profile it ran, which decides the price; a free variant is named by the request alone.
+    profile it ran, which decides the price; a free variant is named by the request alone,
+    and what the answer names without the suffix is the dear one.
     """
     answered, asked = _plain(model), _plain(requested_model)
-    asked_first = provider.startswith("bedrock") or asked.endswith(":free")
-    names = (asked, answered) if asked_first else (answered, asked)
+    if asked.endswith(":free"):
+        return (asked,)
+    names = (asked, answered) if provider.startswith("bedrock") else (answered, asked)
     return tuple(dict.fromkeys(filter(None, names)))
 
 
 def spellings(
     provider: str, model: str | None, requested_model: str | None, host: str = ""
 ) -> tuple[Candidate, ...]:
-    """Return where a model stands by the names it has, best first.
+    """Return where a model stands by all the names it has, best first.
 
     >>> spellings("gemini", "models/gemini-2.5-pro", None)
     (('google', 'gemini-2.5-pro'),)
     >>> spellings("huggingface", None, "Qwen/Qwen3-32B:together")
     (('huggingface_together', 'qwen/qwen3-32b'),)
     """
+    return _spelled(provider, names_of(provider, model, requested_model), host)
+
+
+def _spelled(provider: str, names: tuple[str, ...], host: str) -> tuple[Candidate, ...]:
     price_list = price_list_of(provider)
-    names = names_of(provider, model, requested_model)
-    if price_list == "azure" and model:
-        # What a customer called his deployment says nothing about what runs in it.
-        names = names[:1]
     found: list[Candidate] = []
     for name in names:
         if price_list == "aws":
@@ -103,14 +120,62 @@ def candidates(
 ) -> tuple[Candidate, ...]:
     """Return where to look for a model's price, best first.
 
-    A dated release costs what its model does, unless the list has it for itself.
+    A dated release costs what its model does, unless the list has it for itself. The model
+    asked for tells nothing about the price of another one that answered.
 
     >>> candidates("openai", "gpt-9-2027-01-01", "gpt-9-latest")
     (('openai', 'gpt-9-2027-01-01'), ('openai', 'gpt-9-latest'), ('openai', 'gpt-9'))
+    >>> candidates("openai", "gpt-9", "gpt-8")
+    (('openai', 'gpt-9'),)
     """
-    found = spellings(provider, model, requested_model, host)
-    undated = ((place, _DATED.sub("", name)) for place, name in found if not is_fine_tuned(name))
-    return tuple(dict.fromkeys((*found, *undated)))
+    answered, asked = _plain(model), _plain(requested_model)
+    names = names_of(provider, model, requested_model)
+    # Behind a router the answer has the host's own name for the model that was asked for.
+    asked_counts = provider.startswith("bedrock") or provider == ROUTER
+    if answered and answered in names and not asked_counts:
+        # What a customer called his deployment says nothing about what runs in it.
+        is_deployment = price_list_of(provider) == "azure"
+        if is_deployment or not is_release_of(answered, asked):
+            names = (answered,)
+    found = _spelled(provider, names, host)
+    return tuple(dict.fromkeys((*found, *_undated(found))))
+
+
+def book_names(
+    provider: str, model: str | None, requested_model: str | None, host: str = ""
+) -> tuple[str, ...]:
+    """Return by which names a price book can mean a model, the one to trust most first.
+
+    A model without a usable name has the empty one, which only ``*`` matches.
+
+    >>> book_names("openai", "gpt-9-2027-01-01", "ours")
+    ('gpt-9-2027-01-01', 'ours', 'gpt-9')
+    """
+    spelled = spellings(provider, model, requested_model, host)
+    names = names_of(provider, model, requested_model)
+    ways = (*names, *(name for _, name in (*spelled, *_undated(spelled))))
+    return tuple(dict.fromkeys(ways)) or ("",)
+
+
+def is_release_of(answered: str, asked: str) -> bool:
+    """Return whether one of two names is the other, or that of a release of it.
+
+    >>> is_release_of("gpt-4o-2024-08-06", "openai/gpt-4o")
+    True
+    >>> is_release_of("claude-3-5-haiku-20241022", "claude-3-5-haiku-latest")
+    True
+    >>> is_release_of("gpt-4o-mini", "gpt-4o"), is_release_of("grok-5", "grok-latest")
+    (False, False)
+    """
+    if is_fine_tuned(answered) or is_fine_tuned(asked):
+        return answered == asked
+    model, wanted = (name.partition(":")[0].rpartition("/")[2] for name in (answered, asked))
+    wanted = wanted.removesuffix("-latest")
+    return wanted in {model, _RELEASE.sub("", model)} or model == _RELEASE.sub("", wanted)
+
+
+def _undated(found: tuple[Candidate, ...]) -> tuple[Candidate, ...]:
+    return tuple((place, _DATED.sub("", name)) for place, name in found if not is_fine_tuned(name))
 
 
 def _plain(name: str | None) -> str:

@@ -21,6 +21,7 @@ from majordomo_analytics.pricing.units import (
     check_together,
     hiding,
     is_part,
+    registry,
     tiers_of,
     unit_of,
 )
@@ -88,6 +89,8 @@ class Plan:
         Places of counts that are billed instead of tokens.
     unpriced_fees
         Places of counts that are billed beside tokens, but have no price here.
+    misses_output
+        Whether some kind of output has a price but no count of ours.
     least_audio_ms
         What shorter audio is billed as.
     """
@@ -100,7 +103,13 @@ class Plan:
     needs_output: bool
     measures: tuple[int, ...]
     unpriced_fees: tuple[int, ...]
+    misses_output: bool
     least_audio_ms: int
+
+    @property
+    def bills_each_request(self) -> bool:
+        """Whether a request has a price, whatever it uses."""
+        return any(line.place == _ONCE for line in self.lines[0])
 
     def verdict(self, counts: Counts) -> Verdict:
         """Return whether `counts` say all that a price is needed for."""
@@ -119,6 +128,12 @@ class Plan:
         lines = self.lines[0]
         if not lines:
             return "priceable" if any(count is not None for count in counts) else "no_usage"
+        is_billed_otherwise = self.bills_each_request or any(
+            counts[place] is not None for place in self.measures
+        )
+        # A book may name a fee alone; the tokens beside it are not free for that.
+        if (input_tokens or output_tokens) and not is_billed_otherwise:
+            return "unpriced"
         if any(
             counts[line.place] is not None if line.place >= 0 else line.place == _ONCE
             for line in lines
@@ -160,8 +175,10 @@ class Plan:
             sums[side] += count * rate
         return sums[0], sums[1], sums[2]
 
-    def leaves_out_fees(self, counts: Counts) -> bool:
-        """Return whether something was used that is billed by itself and has no price."""
+    def leaves_out(self, counts: Counts) -> bool:
+        """Return whether something was or may have been used that the amounts lack."""
+        if self.misses_output and counts[1]:
+            return True
         for place in self.unpriced_fees:  # noqa: SIM110 - a generator takes three times as long
             if counts[place]:
                 return True
@@ -218,8 +235,15 @@ def make_plan(rates: Rates, *, share: Fraction | int = 1, least_audio_ms: int = 
         needs_output="output_tokens" in priced,
         measures=tuple(names.index(count) for count in MEASURES if count in own),
         unpriced_fees=tuple(names.index(count) for count in MISSED if keys and count not in own),
+        misses_output=any(_is_missed_output(key, hidden[key]) for key in priced),
         least_audio_ms=least_audio_ms,
     )
+
+
+def _is_missed_output(usage_key: str, hiding_counts: tuple[tuple[str, ...], ...]) -> bool:
+    """Return whether a unit is output of which no count of ours says anything."""
+    is_output = registry().units[usage_key].dimensions.get("direction") == "output"
+    return is_output and usage_key not in COUNT_OF and not hiding_counts
 
 
 def _place(usage_key: str, names: tuple[str, ...]) -> int:

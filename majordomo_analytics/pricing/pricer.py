@@ -94,8 +94,8 @@ class Pricer:
         Returns
         -------
         Cost
-            ``priced``; ``stated`` if there is no price of ours but the provider named its
-            cost (the total only: its parts are not known); else ``unpriced``,
+            ``priced``; ``stated`` if there is no whole price of ours but the provider named
+            its cost (the total only: its parts are not known); else ``unpriced``,
             ``no_usage`` or ``error`` with null costs.
         """
         if not self._prices.is_current():
@@ -103,6 +103,8 @@ class Pricer:
         if requested_at.tzinfo is None:
             requested_at = requested_at.replace(tzinfo=UTC)
         host = routed_host(request_path) if provider == ROUTER else ""
+        if usage.status == "partial":  # how much of it came is not what is billed
+            return Cost("no_usage")
         if usage.iterations:
             try:
                 return self._sum(usage, provider, model, requested_model, host, requested_at)
@@ -121,11 +123,16 @@ class Pricer:
             amounts = plan.amounts(counts)
         except ValueError:  # counts that contradict each other, or fetched prices that do
             return _stated_or(usage, "error")
+        is_short = plan.leaves_out(counts)
+        if entry.lacks_fee and (is_short or not usage.web_searches):
+            if stated_cost(usage) is not None:
+                return _stated_or(usage, "unpriced")
+            is_short = True
         return Cost.priced(
             *amounts,
             denominator=plan.denominator,
             price_version=self.version,
-            flags=entry.flags_with_fees if plan.leaves_out_fees(counts) else entry.flags,
+            flags=entry.flags_if_short if is_short else entry.flags,
         )
 
     def _sum(
@@ -154,7 +161,7 @@ class Pricer:
             if verdict != "priceable":
                 return _stated_or(usage, verdict)
             amounts = _added(amounts, entry.plan, counts, each_request=0)
-            found += entry.flags
+            found += entry.flags_if_short if entry.plan.leaves_out(counts) else entry.flags
         fees = Usage(**{name: getattr(usage, name) for name in FEES})
         if own is None:
             if counted(fees):
@@ -162,7 +169,7 @@ class Pricer:
         else:
             counts = own.plan.read(fees)
             amounts = _added(amounts, own.plan, counts, each_request=1)
-            if own.plan.leaves_out_fees(counts):
+            if own.plan.leaves_out(counts):
                 found.append(flags.PRICE_INCOMPLETE)
         denominator = lcm(*(amount.denominator for amount in amounts))
         of_input, of_output, of_tools = (int(amount * denominator) for amount in amounts)

@@ -31,7 +31,7 @@ FLAGS: dict[str, str] = {
     USAGE_REPEATED: "an answer that was asked for again; another row has its usage and cost",
     USAGE_CHUNK_LEFT: "usage that the proxy asked for could not be taken out of the stream again",
     PRICE_TIER_UNKNOWN: "there is no price for the service tier named; the standard price counts",
-    PRICE_INCOMPLETE: "searches or other tools that were used have no price; the cost lacks them",
+    PRICE_INCOMPLETE: "something that was used, such as a search, has no price; the cost lacks it",
     BODY_NOT_READ: "the answer could not be read as its API promises",
     BODY_TOO_LARGE: "the answer was too large to look for usage in it",
     ERROR_IN_STREAM: "the provider reported an error inside a successful stream",

@@ -9,7 +9,7 @@ from decimal import Decimal
 from fnmatch import fnmatchcase
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -17,11 +17,15 @@ from hypothesis import strategies as st
 
 from majordomo_analytics.datadir import DataDirectory
 from majordomo_analytics.errors import PriceBookError, SettingsError
+from majordomo_analytics.pricing import lines
 from majordomo_analytics.pricing.book import Pattern
 from majordomo_analytics.pricing.bookfile import load_price_book, price_book_for
 from majordomo_analytics.pricing.pricer import Pricer
 from majordomo_analytics.records.money import Cost
 from majordomo_analytics.records.usage import Usage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 AT = datetime(2026, 11, 20, 12, tzinfo=UTC)
 USAGE = Usage(input_tokens=1_000_000, output_tokens=100_000)
@@ -33,7 +37,12 @@ def file(tmp_path: Path) -> Path:
 
 
 def priced(
-    file: Path, text: str, model: str, provider: str = "openai", usage: Usage = USAGE, **fields: Any
+    file: Path,
+    text: str,
+    model: str | None,
+    provider: str = "openai",
+    usage: Usage = USAGE,
+    **fields: Any,
 ) -> Cost:
     file.write_text(text, "utf-8")
     known: dict[str, Any] = {"requested_model": None, "requested_at": AT, **fields}
@@ -148,6 +157,46 @@ def test_searches_that_the_list_has_no_price_for_can_have_one(file: Path) -> Non
     assert (cost.tool_cost, cost.flags) == (Decimal("0.006"), ())
 
 
+FEE = '[[price]]\nprovider = "openai"\nmodel = "gpt-4o"\nweb_searches_kcount = 25\n'
+
+
+def test_a_fee_alone_does_not_make_the_tokens_free(file: Path) -> None:
+    usage = Usage(input_tokens=1_000_000, output_tokens=100_000, web_searches=2)
+    assert priced(file, FEE, "gpt-4o", usage=usage) == Cost("unpriced")
+    stated = Usage(input_tokens=1, output_tokens=1, web_searches=2, stated_cost="0.5")
+    assert priced(file, FEE, "gpt-4o", usage=stated).status == "stated"
+
+
+def test_a_fee_alone_is_priced_where_there_are_no_tokens(file: Path) -> None:
+    """Two searches at 25 dollars a thousand."""
+    usage = Usage(input_tokens=0, output_tokens=0, web_searches=2)
+    assert priced(file, FEE, "gpt-4o", usage=usage).total_cost == Decimal("0.05")
+
+
+def test_a_price_of_each_request_or_of_a_measure_stands_for_its_tokens(file: Path) -> None:
+    """A request at half a cent and a fee; three rerank searches at 2.5 cents."""
+    usage = Usage(input_tokens=1_000_000, output_tokens=0, web_searches=2)
+    each = priced(file, FEE + "requests_kcount = 5\n", "gpt-4o", usage=usage)
+    assert each.total_cost == Decimal("0.055")
+    text = FEE.replace("web_searches", "rerank_searches")
+    ranked = Usage(input_tokens=500, output_tokens=0, rerank_searches=3)
+    assert priced(file, text, "gpt-4o", usage=ranked).total_cost == Decimal("0.075")
+    assert priced(file, text, "gpt-4o", usage=usage) == Cost("unpriced")
+
+
+@pytest.mark.parametrize("price", ["input_mtok = 1\noutput_mtok = 1", 'like = "perplexity/sonar"'])
+def test_a_book_says_all_that_a_model_costs_which_searches_each_time(
+    file: Path, price: str
+) -> None:
+    """By rates, or by a model whose requests have a price; a discount lacks the fee."""
+    text = f'[[price]]\nprovider = "openai"\nmodel = "gpt-5-search-api"\n{price}\n'
+    usage = Usage(input_tokens=1000, output_tokens=0, stated_cost="0.5")
+    cost = priced(file, text, "gpt-5-search-api", usage=usage)
+    assert (cost.status, cost.flags) == ("priced", ())
+    discounted = priced(file, text.replace(price, "discount = 0.1"), "gpt-5-search-api")
+    assert (discounted.status, discounted.flags) == ("priced", ("price_incomplete",))
+
+
 def test_a_price_counts_from_its_first_day_to_just_before_its_last(file: Path) -> None:
     text = OWN + "from = 2026-11-01\nuntil = 2026-12-01T01:00:00+01:00\n"
     prices = [
@@ -231,6 +280,45 @@ def test_the_name_of_the_request_counts_as_well(file: Path) -> None:
     assert cost.input_cost == Decimal(2)
 
 
+def entry(model: str, rate: int, provider: str = "anthropic", more: str = "") -> str:
+    """Return an entry whose rate tells it from others."""
+    text = f'[[price]]\nprovider = "{provider}"\nmodel = "{model}"\ninput_mtok = {rate}\n'
+    return f"{text}output_mtok = {rate}\n{more}\n"
+
+
+@pytest.mark.parametrize("provider", ["anthropic", "*"])
+def test_the_name_in_the_answer_goes_before_a_longer_one_in_the_request(
+    file: Path, provider: str
+) -> None:
+    text = entry("claude-sonnet-4-5", 3) + entry("claude-opus-4-5", 5, provider)
+    usage = Usage(input_tokens=1_000_000, output_tokens=0)
+    for answered, asked, dollars in (
+        ("claude-opus-4-5", "claude-sonnet-4-5", 5),
+        ("claude-sonnet-4-5", "claude-opus-4-5", 3),
+    ):
+        cost = priced(file, text, answered, "anthropic", usage, requested_model=asked)
+        assert cost.input_cost == Decimal(dollars)
+
+
+def test_an_undated_name_means_the_releases_that_have_no_entry(file: Path) -> None:
+    text = entry("gpt-4o", 3, "openai") + entry("gpt-4o-2024-05-13", 6, "openai")
+    usage = Usage(input_tokens=1_000_000, output_tokens=0)
+    dated = [
+        priced(file, text, model, usage=usage).input_cost
+        for model in ("gpt-4o-2024-08-06", "gpt-4o-2024-05-13", "gpt-4o-mini-2024-07-18")
+    ]
+    assert dated == [Decimal(3), Decimal(6), Decimal("0.15")]
+
+
+@pytest.mark.parametrize("model", [None, "", "m" * 300])
+def test_any_model_includes_one_without_a_usable_name(file: Path, model: str | None) -> None:
+    text = 'providers = ["our"]\n' + entry("*", 2, "our")
+    usage = Usage(input_tokens=1_000_000, output_tokens=0)
+    assert priced(file, text, model, "our", usage).input_cost == Decimal(2)
+    other = 'providers = ["our"]\n' + entry("m*", 2, "our")
+    assert priced(file, other, model, "our", usage) == Cost("unpriced")
+
+
 def test_the_model_inside_a_longer_name_counts_as_well(file: Path) -> None:
     text = '[[price]]\nprovider = "bedrock"\nmodel = "us.amazon.nova-pro-v1:0"\ninput_mtok = 1\n'
     arn = "arn:aws:bedrock:us-east-1:1:inference-profile/us.amazon.nova-pro-v1:0"
@@ -276,6 +364,21 @@ BAD = [
     ('[[price]]\nprovider = "*"\nmodel = "m"\n'
      "input_mtok = { base = 1, tiers = [{ start = 5, price = -2 }] }\n", 4, "negative"),
     ('providers = ["x"]\n[[price]]\nprovider = "x"\nmodel = "*"\ndiscount = 0\n', 5, "list of 'x'"),
+    (OWN.replace("input_mtok = 2\n", ""), 4, "output_mtok alone prices no request"),
+    ('[[price]]\nprovider = "*"\nmodel = "m"\ninput_mtok = { base = 1, tiers = '
+     "[{ start = 5, price = 2 }, { start = 5, price = 4 }] }\n", 4, "two tiers that start at 5 "),
+    ('[[price]]\nprovider = "openai"\nmodel = "gpt4*"\ndiscount = 0.1\n', 3, "like 'gpt4*'"),
+    ('[[price]]\nprovider = "*"\nmodel = "zzz*"\ndiscount = 0.1\n', 3, "like 'zzz*'"),
+    ('[[price]]\nprovider = "huggingface"\nmodel = "zzz*"\ndiscount = 0.1\n', 3, "'zzz*'"),
+    ('[[price]]\nprovider = "bedrock"\nmodel = "us.zzz*"\ndiscount = 0.1\n', 3, "'us.zzz*'"),
+    (OWN + 'service_tier = "standard"\n', 6, "leave service_tier out"),
+    (OWN + 'service_tier = "scale"\n', 6, "leave service_tier out"),
+    (OWN + 'service_tier = "provisioned_throughput"\n', 6, "leave service_tier out"),
+    (OWN + 'speed = "standard"\n', 6, "leave speed out"),
+    (OWN + 'inference_geo = "global"\n', 6, "leave inference_geo out"),
+    (OWN + 'processing = "Batches"\n', 6, 'write processing = "batch"'),
+    (OWN + 'processing = "batch"\nservice_tier = "flex"\n', 6, "only one of them"),
+    (OWN.replace("openai", "quite-unlike-any"), 2, ". One of your own is declared"),
     ("prices = []\n", 1, "did you mean 'price'"),
     ('\nproviders = "x"\n', 2, "no list of names"),
     ("[price]\nmodel = 1\n", 1, "[[price]]"),
@@ -293,6 +396,123 @@ def test_a_wrong_book_is_refused_with_its_line(
     assert str(file) in str(error)
     assert line is None or f"line {line}:" in str(error)
     assert isinstance(error, SettingsError)
+
+
+@pytest.mark.parametrize(
+    ("condition", "served"),
+    [
+        ('service_tier = "batch"', {"service_tier": "batch"}),
+        ('service_tier = "my-tier"', {"service_tier": "my-tier"}),
+        ('service_tier = "ON_DEMAND_PRIORITY"', {"traffic_type": "ON_DEMAND_PRIORITY"}),
+        ('inference_geo = "us-east"', {"inference_geo": "us-east"}),
+        ('processing = "Batch"', {"service_tier": "batch"}),
+    ],
+)
+def test_an_entry_means_what_the_provider_calls_a_tier(
+    file: Path, condition: str, served: dict[str, Any]
+) -> None:
+    usage = Usage(input_tokens=1_000_000, output_tokens=0, **served)
+    cost = priced(file, entry("gpt-4o", 99, "openai", condition), "gpt-4o", usage=usage)
+    assert (cost.input_cost, cost.flags) == (Decimal(99), ())
+
+
+BATCH, US = 'processing = "batch"', 'inference_geo = "us"'
+
+
+@pytest.mark.parametrize("conditions", [(BATCH, US), (US, BATCH), (US, 'speed = "fast"')])
+def test_entries_for_two_ways_at_once_that_say_neither_goes_first_are_refused(
+    file: Path, conditions: tuple[str, str]
+) -> None:
+    first, second = conditions
+    text = entry("gpt-4o", 1, "openai", first) + entry("gpt-4o", 7, "openai", second)
+    error = refused(file, text)
+    assert "overlaps the price in line 1" in str(error)
+    assert f"add one for both ({first}, {second})" in str(error)
+
+
+@pytest.mark.parametrize(
+    ("of_both", "is_settled"),
+    [
+        ("", True),
+        ("from = 2026-03-01\nuntil = 2026-09-01\n", True),
+        ("from = 2026-05-01\n", False),
+        ("until = 2026-05-01\n", False),
+    ],
+)
+def test_an_entry_for_both_ways_settles_what_two_leave_open_while_it_counts(
+    file: Path, of_both: str, is_settled: bool
+) -> None:
+    """The two overlap from April to July of 2026."""
+    text = entry("gpt-4o", 1, "openai", f"{BATCH}\nfrom = 2026-04-01")
+    text += entry("gpt-4*", 2, "openai", BATCH) + entry(
+        "gpt-4o", 7, "openai", f"{US}\nuntil = 2026-07-01"
+    )
+    text += entry("gpt-4o", 3, "openai", f"{BATCH}\n{US}\n{of_both}")
+    if not is_settled:
+        assert "overlaps the price in line 1" in str(refused(file, text))
+        return
+    usage = Usage(input_tokens=1_000_000, output_tokens=0, service_tier="batch", inference_geo="us")
+    at = datetime(2026, 5, 1, tzinfo=UTC)
+    assert priced(file, text, "gpt-4o", usage=usage, requested_at=at).input_cost == Decimal(3)
+
+
+def test_a_batch_and_a_service_tier_do_not_overlap(file: Path) -> None:
+    text = entry("gpt-4o", 1, "openai", BATCH)
+    file.write_text(text + entry("gpt-4o", 2, "openai", 'service_tier = "flex"'), "utf-8")
+    assert len(load_price_book(file).entries) == 2
+
+
+@pytest.mark.parametrize(
+    ("provider", "pattern"),
+    [
+        ("openai", "gpt-4o-2031*"),
+        ("anthropic", "claude-*"),
+        ("azure", "claude-*"),
+        ("bedrock", "us.anthropic.claude-*"),
+        ("bedrock", "*:application-inference-profile/*"),
+        ("bedrock", "arn:aws:*"),
+        ("vertex", "projects/ours/*"),
+        ("vertex", "*gemini-2.5*"),
+        ("vertex", "publishers/google/models/gemini-*"),
+        ("huggingface", "meta-llama/*"),
+        ("huggingface", "meta-llama/*:groq"),
+        ("openrouter", "openai/gpt-4o*:nitro"),
+        ("*", "?pt-4*"),
+    ],
+)
+def test_a_discount_on_models_that_are_listed_is_taken(
+    file: Path, provider: str, pattern: str
+) -> None:
+    file.write_text(
+        f'[[price]]\nprovider = "{provider}"\nmodel = "{pattern}"\ndiscount = 0.1\n', "utf-8"
+    )
+    assert len(load_price_book(file).entries) == 1
+
+
+def test_a_file_is_gone_through_once_however_many_entries_it_has(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone_through = []
+
+    def counting(text: str) -> Iterator[lines.Statement]:
+        gone_through.append(text)
+        return statements(text)
+
+    statements = lines.statements
+    monkeypatch.setattr(lines, "statements", counting)
+    text = "".join(entry(f"model-{number}", number) for number in range(300))
+    file.write_text(text, "utf-8")
+    found = [each.line for each in load_price_book(file).entries]
+    assert found == [number + 1 for number, line in enumerate(text.split("\n")) if line[:1] == "["]
+    assert gone_through == [text]
+
+
+def test_the_mark_that_windows_puts_before_a_text_is_no_part_of_it(file: Path) -> None:
+    file.write_bytes(b"\xef\xbb\xbf" + OWN.encode())
+    assert len(load_price_book(file).entries) == 1
+    file.write_bytes(b"\xef\xbb\xbf# ok\n\xff\n")
+    with pytest.raises(PriceBookError, match=r"line 2: is not UTF-8"):
+        load_price_book(file)
 
 
 def test_what_is_for_different_times_or_tiers_does_not_overlap(file: Path) -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from majordomo_analytics.pricing.lines import line_of_entry, line_of_key, line_of_name
+from majordomo_analytics.pricing.lines import Lines
 
 TRICKY = '''# [[price]] in a comment, and a quote: "
 providers = ["a", "b"]
@@ -42,7 +42,7 @@ def test_the_tricky_file_is_toml() -> None:
 
 @pytest.mark.parametrize(("place", "line"), [(0, 4), (1, 11), (2, 20)])
 def test_an_entry_stands_where_its_header_does(place: int, line: int) -> None:
-    assert line_of_entry(TRICKY, "price", place) == line
+    assert Lines(TRICKY, "price").of_entry(place) == line
 
 
 @pytest.mark.parametrize(
@@ -61,19 +61,20 @@ def test_an_entry_stands_where_its_header_does(place: int, line: int) -> None:
     ],
 )
 def test_a_key_stands_where_it_is_written(place: int, key: str, line: int) -> None:
-    assert line_of_key(TRICKY, "price", place, key) == line
+    assert Lines(TRICKY, "price").of_key(place, key) == line
 
 
 def test_entries_of_an_inline_array_have_lines_too() -> None:
     text = (
         'price = [\n  { model = "[{" },\n  # {\n  { model = "b", input_mtok = { base = 1 } },\n]\n'
     )
-    assert [line_of_entry(text, "price", place) for place in range(2)] == [2, 4]
-    assert line_of_key(text, "price", 1, "model") == 4
+    lines = Lines(text, "price")
+    assert [lines.of_entry(place) for place in range(2)] == [2, 4]
+    assert lines.of_key(1, "model") == 4
 
 
 def test_a_name_at_the_top_is_found() -> None:
-    assert line_of_name(TRICKY, "providers") == 2
+    assert Lines(TRICKY, "price").of_name("providers") == 2
 
 
 texts = st.text(st.sampled_from("[]{}#'\"=\\ ,.a\n") | st.characters(codec="utf-8"), max_size=12)
@@ -116,8 +117,6 @@ def test_lines_are_those_at_which_they_were_written(
             text += f"key{number} = [ {literal(value, form)}, [1] ] # {remark}\n\n"
     assert len(tomllib.loads(text)["price"]) == len(entries)
 
+    lines = Lines(text, "price")
     for (place, key), line in wanted.items():
-        if key:
-            assert line_of_key(text, "price", place, key) == line
-        else:
-            assert line_of_entry(text, "price", place) == line
+        assert (lines.of_key(place, key) if key else lines.of_entry(place)) == line

@@ -121,7 +121,52 @@ def test_the_path_of_a_router_names_the_host() -> None:
 def test_a_deployments_name_does_not_price_what_runs_in_it() -> None:
     """A deployment may be called gpt-4o and run anything."""
     assert listed("azure", "some-new-model", "gpt-4o") is None
-    assert listed("openai", "some-new-model", "gpt-4o") == ("openai", Decimal("2.5"))
+
+
+@pytest.mark.parametrize(
+    ("provider", "answered", "asked"),
+    [
+        ("openai", "gpt-99-ultra", "gpt-4o"),
+        ("openai", "gpt-4o-ultra", "gpt-4o"),
+        ("openai", "ft:davinci-002:shop::abc", "ft:gpt-4o-mini-2024-07-18:shop::abc"),
+        ("anthropic", "claude-zeus-9", "claude-haiku-4-5"),
+        ("openrouter", "mistralai/mistral-brand-new-9", "openai/gpt-4o"),
+        ("openrouter", "nobody/new-2029-01-01", "openai/gpt-4o"),
+    ],
+)
+def test_another_model_that_answered_does_not_cost_what_was_asked_for(
+    provider: str, answered: str, asked: str
+) -> None:
+    assert listed(provider, None, asked) is not None
+    assert listed(provider, answered, asked) is None
+
+
+@pytest.mark.parametrize(
+    ("provider", "answered", "asked"),
+    [
+        ("openai", "gpt-4o-2024-08-06", "gpt-4o"),
+        ("openai", "gpt-4o-2029-01-01", "gpt-4o"),
+        ("openai", "gpt-4o-0199", "gpt-4o"),
+        ("openai", "davinci:2023-07-21-v2", "davinci-002"),
+        ("anthropic", "claude-sonnet-4-5-20290101", "claude-sonnet-4-5"),
+        ("anthropic", "claude-3-7-sonnet-20290101", "claude-3-7-sonnet-latest"),
+        ("mistral", "mistral-large-2999", "mistral-large-latest"),
+        ("openai", "x" * (MAX_NAME_CHARACTERS + 1), "gpt-4o"),
+    ],
+)
+def test_a_release_that_is_not_listed_costs_what_was_asked_for(
+    provider: str, answered: str, asked: str
+) -> None:
+    of_asked = listed(provider, None, asked)
+    assert of_asked is not None
+    assert listed(provider, answered, asked) == of_asked
+
+
+def test_one_release_is_not_priced_as_another() -> None:
+    """The first GPT-4o cost 5 dollars; a later one that is not listed costs as GPT-4o."""
+    assert listed("openai", "gpt-4o-2029-01-01", "gpt-4o-2024-05-13") == (
+        "openai", Decimal("2.5"),
+    )  # fmt: skip
 
 
 def test_the_profile_that_was_asked_for_decides_on_bedrock() -> None:
@@ -136,6 +181,11 @@ def test_the_profile_that_was_asked_for_decides_on_bedrock() -> None:
 def test_a_free_variant_stays_free_when_the_answer_drops_the_suffix() -> None:
     found = listed("openrouter", "deepseek/deepseek-chat", "deepseek/deepseek-chat:free")
     assert found == ("openrouter", Decimal(0))
+
+
+def test_a_free_variant_that_is_not_listed_is_not_billed_as_the_dear_one() -> None:
+    assert listed("openrouter", "openai/gpt-4o") == ("openrouter", Decimal("2.5"))
+    assert listed("openrouter", "openai/gpt-4o", "openai/gpt-4o:free") is None
 
 
 def test_a_new_release_costs_what_its_model_does() -> None:

@@ -201,3 +201,17 @@ def test_rates_that_leave_open_what_some_tokens_cost_are_refused() -> None:
     """A price of cached tokens, none of the prompt: what the others cost is open."""
     with pytest.raises(ValueError, match="Missing ancestor price"):
         make_plan({"cache_read_mtok": Decimal(1), "output_mtok": Decimal(1)})
+
+
+@pytest.mark.parametrize(
+    ("rate", "is_missed"),
+    [("output_video_mtok", True), ("output_image_mtok", False), ("input_image_mtok", False)],
+)
+def test_output_of_a_kind_that_is_not_counted_is_known_to_be_missed(
+    rate: str, is_missed: bool
+) -> None:
+    """Video tokens among the output have a price, but which they are is not known."""
+    plan = make_plan({"input_mtok": Decimal(1), "output_mtok": Decimal(2), rate: Decimal(9)})
+    some, none = Usage(input_tokens=5, output_tokens=3), Usage(input_tokens=5, output_tokens=0)
+    assert plan.leaves_out(plan.read(some)) is is_missed
+    assert not plan.leaves_out(plan.read(none))

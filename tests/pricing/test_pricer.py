@@ -264,6 +264,51 @@ def test_a_stated_cost_counts_where_there_is_no_price() -> None:
     assert stated_cost(usage) == cost.total_cost
 
 
+def test_a_stated_cost_goes_before_the_price_of_the_model_asked_for() -> None:
+    usage = Usage(input_tokens=1_000_000, output_tokens=1, stated_cost="0.5")
+    cost = price(usage, "nobody/new", "openrouter", requested_model="openai/gpt-4o")
+    assert cost == Cost("stated", total_cost=Decimal("0.5"))
+    free = price(usage, "openai/gpt-4o", "openrouter", requested_model="openai/gpt-4o:free")
+    assert free == Cost("stated", total_cost=Decimal("0.5"))
+
+
+def test_output_that_is_not_counted_by_kind_is_flagged() -> None:
+    """Video tokens have a dearer price; how many the answer has is not known."""
+    cost = price(THOUSAND, "gemini-omni-1.1-flash", "gemini")
+    assert (cost.status, cost.flags) == ("priced", ("price_incomplete",))
+
+
+SEARCHING = [
+    ("openai", "gpt-4o-search-preview", None),
+    ("openai", "gpt-4o-search-preview-2025-03-11", "gpt-4o-search-preview"),
+    ("openai", "gpt-5-search-api", None),
+    ("openrouter", "openai/gpt-4o-mini", "openai/gpt-4o-mini:online"),
+]
+
+
+@pytest.mark.parametrize(("provider", "model", "asked"), SEARCHING)
+def test_a_search_that_each_request_pays_for_is_missed_or_stated(
+    provider: str, model: str, asked: str | None
+) -> None:
+    cost = price(THOUSAND, model, provider, requested_model=asked)
+    assert (cost.status, cost.flags) == ("priced", ("price_incomplete",))
+    stated = Usage(input_tokens=1000, output_tokens=100, stated_cost="0.016")
+    cost = price(stated, model, provider, requested_model=asked)
+    assert cost == Cost("stated", total_cost=Decimal("0.016"))
+
+
+@pytest.mark.parametrize(
+    ("provider", "model"),
+    [("gemini", "gemini-2.5-flash"), ("anthropic", "claude-sonnet-4-6"), ("openai", "nobody")],
+)
+def test_usage_that_was_cut_has_no_cost(provider: str, model: str) -> None:
+    """Gemini counts as it writes: there are counts, but they are not all that is billed."""
+    calls = (Iteration(input_tokens=1000, output_tokens=100),)
+    for more in ({}, {"stated_cost": "0.5"}, {"iterations": calls}):
+        fields: dict[str, Any] = {"input_tokens": 1000, "output_tokens": 100, **more}
+        assert price(Usage(status="partial", **fields), model, provider) == Cost("no_usage")
+
+
 @pytest.mark.parametrize("text", ["NaN", "-1", "1e12", "Infinity", "much", ""])
 def test_a_stated_cost_that_is_none_is_none(text: str) -> None:
     usage = Usage(input_tokens=5, output_tokens=1, stated_cost=text)
