@@ -45,7 +45,7 @@ def drain(
         bool,
         typer.Option(
             "--forget-postgres",
-            help="Keep no more rows for a Postgres that was fed from here before.",
+            help="Keep no more rows for the Postgres that was fed from here before; once.",
         ),
     ] = False,
     lifeline: Annotated[
@@ -63,7 +63,7 @@ def drain(
     from majordomo_analytics.cli.screen import progress, say, warn
     from majordomo_analytics.datadir import DataDirectory
     from majordomo_analytics.drain.loop import drain_forever, drain_once
-    from majordomo_analytics.drain.removal import forget_sink
+    from majordomo_analytics.drain.removal import fed_place, forget_sink
     from majordomo_analytics.pricing.bookfile import price_book_for
     from majordomo_analytics.pricing.pricer import use_price_book
 
@@ -71,12 +71,15 @@ def drain(
     use_price_book(price_book_for(directory, price_book))
     sinks = _sinks(directory, postgres, postgres_schema)
     if forget_postgres:
-        if postgres:
-            message = "--forget-postgres and --postgres (MAJORDOMO_POSTGRES) exclude each other"
+        if postgres and sinks[-1].place == fed_place(directory, "postgres"):
+            message = (
+                "--postgres (MAJORDOMO_POSTGRES) names the one that --forget-postgres would "
+                "forget; give one of them"
+            )
             raise SettingsError(message)
         was_fed = forget_sink(directory, "postgres")
         say("Postgres is forgotten" if was_fed else "no Postgres was fed from here")
-    if once or retry_dead:
+    if once or retry_dead or forget_postgres:
         with progress("draining", "rows") as advance:
             report = drain_once(directory, sinks, on_rows=advance, again=retry_dead)
         for trouble in report.troubles:

@@ -14,7 +14,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from majordomo_analytics.drain.address import read_address
+from majordomo_analytics.drain.address import place_of, read_address
 from majordomo_analytics.drain.enrich import row_of
 from majordomo_analytics.drain.migrate import applied_version, migrate, migrations
 from majordomo_analytics.drain.repeated import ALSO_READ_AGAIN
@@ -144,6 +144,7 @@ class PostgresSink:
         self._answer_timeout_s = answer_timeout_s
         self._password = str(given.get("password") or os.environ.get("PGPASSWORD") or "")
         self._schema = schema
+        self._place = place_of(given, schema)
         self._lake = lake
         self._promoted: tuple[str, ...] = PROMOTED_FROM_THE_START
         self._connection: psycopg.Connection[Any] | None = None
@@ -160,7 +161,12 @@ class PostgresSink:
     def __repr__(self) -> str:
         return f"PostgresSink(schema={self._schema!r})"
 
-    def open(self) -> None:
+    @property
+    def place(self) -> str:
+        """The database and the schema."""
+        return self._place
+
+    def open(self) -> bool:
         """Connect and migrate, or see whether the connection still answers."""
         with suppress(LakeError):  # then what was promoted when it could last be read
             self._promoted = promoted_keys(lake_schema(self._lake))
@@ -168,10 +174,10 @@ class PostgresSink:
             try:
                 with self._answering(self._connect_timeout_s) as connection:
                     connection.execute("select 1")
-            except PostgresUnreachableError:
+            except PostgresError:
                 self.close()
             else:
-                return
+                return False
         with self._told_plainly():
             self._connection = psycopg.connect(
                 self._conninfo, autocommit=True, prepare_threshold=None
@@ -182,9 +188,10 @@ class PostgresSink:
             if version != migrations()[-1].version:
                 with self._answering(MIGRATION_TIMEOUT_S) as connection:
                     migrate(connection, self._schema)
-        except PostgresError:
+        except BaseException:  # the next `open` would take it for one that is ready
             self.close()
             raise
+        return True
 
     def position(self, spool: str) -> int:
         """Return what the last transaction for this spool says."""
@@ -318,6 +325,9 @@ class PostgresSink:
             message = f"Postgres cannot be reached: {self._said(error)}"
             raise PostgresUnreachableError(message) from None
         except psycopg.Error as error:
+            # It may be the session that is at fault, as after a failover to a server that
+            # only reads: a new one finds its way to the right server.
+            self.close()
             message = f"Postgres refused what the drain needs: {self._said(error)}"
             raise PostgresError(message) from None
 
