@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import signal
 import threading
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,7 +19,7 @@ from majordomo_analytics.cli.options import (
     PriceBookOption,
     require_postgres_extra,
 )
-from majordomo_analytics.errors import SettingsError
+from majordomo_analytics.errors import SettingsError, SpoolError
 
 if TYPE_CHECKING:
     from majordomo_analytics.datadir import DataDirectory
@@ -64,6 +65,7 @@ def drain(
     from majordomo_analytics.datadir import DataDirectory
     from majordomo_analytics.drain.loop import drain_forever, drain_once
     from majordomo_analytics.drain.removal import fed_place, forget_sink
+    from majordomo_analytics.drain.waiting import waiting
     from majordomo_analytics.pricing.bookfile import price_book_for
     from majordomo_analytics.pricing.pricer import use_price_book
 
@@ -87,8 +89,11 @@ def drain(
         say(f"{report.rows:,} requests appended to {directory.lake}")
         if postgres:
             say(f"{report.postgres_rows:,} requests inserted into Postgres")
-        for sink in report.spools_kept_for:
-            say(f"rows wait in the spool for {sink}; give --{sink}, or --forget-{sink}")
+        if report.spools_kept_for and (rows := waiting(directory).rows):
+            for sink in report.spools_kept_for:
+                kept = f"{rows:,} rows wait in the spool for {sink}"
+                say(f"{kept}; give --{sink}, or --forget-{sink}")
+        _say_dead_letters(directory)
         raise typer.Exit(SINK_UNREACHABLE if report.troubles else 0)
 
     stop = threading.Event()
@@ -112,6 +117,24 @@ def _sinks(data: DataDirectory, postgres: str | None, schema: str) -> list[Sink]
 
         sinks.append(PostgresSink(postgres, schema=schema, lake=data.lake))
     return sinks
+
+
+def _say_dead_letters(data: DataDirectory) -> None:
+    from majordomo_analytics.cli.screen import say, warn
+    from majordomo_analytics.drain.dead_letters import DeadLetters
+
+    try:
+        dead = Counter[str]()
+        for kind in DeadLetters(data.dead_letters).kinds():
+            dead[kind.sink] += kind.requests
+    except SpoolError as error:
+        warn(str(error))
+        return
+    for sink, requests in sorted(dead.items()):
+        say(
+            f"{requests:,} dead letters of {sink} are in {data.dead_letters.name}; "
+            "`mdm drain --retry-dead` tries them again"
+        )
 
 
 def _wait_for_end(descriptor: int, stop: threading.Event) -> None:

@@ -335,7 +335,7 @@ def _drain_spool(
 
 
 def _deliver_dead(data: DataDirectory, sink: Sink, done: Pass) -> None:
-    delivery = retry_dead(sink, DeadLetters(data.dead_letters))
+    delivery = retry_dead(sink, DeadLetters(data.dead_letters), most=ROWS_PER_COMMIT)
     done.rows += delivery.appended
     if delivery.refused:
         done.dead += delivery.refused

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import threading
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -48,6 +49,9 @@ DEFAULTS: dict[str, str | int] = {
     "keepalives_interval": 10,
     "keepalives_count": 3,
 }
+SHORTEST_MASKED = 4
+"""Characters of a password that is masked wherever it stands."""
+
 WRITTEN = (*(column.name for column in COLUMNS), "indexed_metadata")
 
 _columns = sql.SQL(", ").join(map(sql.Identifier, WRITTEN))
@@ -100,6 +104,7 @@ on conflict (spool) do update set
 _WITH_USAGE = """
 select distinct response_id from {requests}
 where response_id = any(%s) and id <> all(%s::uuid[])
+  and requested_at >= %s and requested_at < %s
   and api_flavour in ({flavours}) and usage_status <> 'missing'
 """
 
@@ -212,10 +217,14 @@ class PostgresSink:
         first: date,
         last: date,
     ) -> set[str]:
-        """Look the responses up in an index, whatever day they are of."""
+        """Look the responses up in an index; of the same UTC days as in the lake."""
         query = sql.SQL(_WITH_USAGE).format(**self._tables)
+        begin, end = (
+            datetime.combine(day, time.min, UTC) for day in (first, last + timedelta(days=1))
+        )
+        values = (list(response_ids), list(but), begin, end)
         with self._answering() as connection:
-            return {row[0] for row in connection.execute(query, (list(response_ids), list(but)))}
+            return {row[0] for row in connection.execute(query, values)}
 
     def append(self, records: Sequence[RequestRecord], place: Place | None) -> int:
         """Insert rows and move the position in one transaction."""
@@ -333,7 +342,11 @@ class PostgresSink:
 
     def _said(self, error: Exception) -> str:
         said = " ".join(str(error).split())
-        return said.replace(self._password, "…") if self._password else said
+        if len(self._password) >= SHORTEST_MASKED:
+            return said.replace(self._password, "…")
+        # One that is shorter stands in every other word, and would be told by the gaps.
+        address = re.compile(rf"(:|password=){re.escape(self._password)}(?=@|\s|$)")
+        return address.sub(r"\1…", said) if self._password else said
 
 
 def _break_off(

@@ -268,14 +268,23 @@ def test_a_sink_that_is_down_is_asked_less_and_less_and_soon_again_once_it_is_up
     assert said == ["postgres: no route"] * 2  # once for each time that it went down
 
 
-def test_spools_stay_while_a_sink_has_not_been_reached_yet(data: DataDirectory) -> None:
+def test_spools_stay_while_a_sink_has_not_been_reached_yet(
+    data: DataDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Nothing is noted of it so far: it is in the settings, and that is enough."""
-    uuid = spool(data, a_record()).uuid
-    sink: Any = Down()
-    pauses = Pauses(sink)
-    pauses.wait = lambda timeout=None: time.sleep(0.2) or pauses.set() or True  # type: ignore[method-assign]
 
-    drain_forever(data, (LakeSink(data.lake), sink), stop=pauses)
+    class Silent(Down):
+        def open(self) -> bool:
+            time.sleep(3)  # so that the others are done, and it has said nothing
+            return super().open()
+
+    uuid = spool(data, a_record()).uuid
+    sink: Any = Silent()
+    stop = threading.Event()
+    stop.set()
+    monkeypatch.setattr(loop, "LAST_PASS_S", 1.5)
+
+    drain_forever(data, (LakeSink(data.lake), sink), stop=stop)
 
     assert ids_in_lake(data.root)
     assert [file.uuid for file in spool_files(data.spool)] == [uuid]

@@ -377,6 +377,26 @@ def test_the_repr_of_a_sink_has_no_address(data: DataDirectory) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("password", "said", "told"),
+    [
+        ("s3cr3t", "no s3cr3t here: s3cr3t", "no … here: …"),
+        (
+            "s3c",
+            "service s3c refused postgresql://u:s3c@h",
+            "service s3c refused postgresql://u:…@h",
+        ),
+        ("e", "the role e password=e x", "the role e password=… x"),
+    ],
+)
+def test_a_short_password_is_masked_only_where_it_is_a_password(
+    data: DataDirectory, password: str, said: str, told: str
+) -> None:
+    """One that is masked inside of words makes the sentence a riddle, and tells itself."""
+    sink = PostgresSink(f"dbname=x password={password}", lake=data.lake)
+    assert sink._said(ValueError(said)) == told
+
+
 def test_a_foreign_table_stops_postgres_and_not_the_lake(
     data: DataDirectory, postgres: str
 ) -> None:
