@@ -5,6 +5,7 @@ from __future__ import annotations
 import select
 import signal
 import threading
+from collections import Counter
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -18,7 +19,7 @@ from majordomo_analytics.cli.options import (
     PriceBookOption,
     require_postgres_extra,
 )
-from majordomo_analytics.errors import SettingsError
+from majordomo_analytics.errors import SettingsError, SpoolError
 
 if TYPE_CHECKING:
     from majordomo_analytics.datadir import DataDirectory
@@ -45,7 +46,7 @@ def drain(
         bool,
         typer.Option(
             "--forget-postgres",
-            help="Keep no more rows for a Postgres that was fed from here before.",
+            help="Keep no more rows for the Postgres that was fed from here before; once.",
         ),
     ] = False,
     lifeline: Annotated[
@@ -63,7 +64,8 @@ def drain(
     from majordomo_analytics.cli.screen import progress, say, warn
     from majordomo_analytics.datadir import DataDirectory
     from majordomo_analytics.drain.loop import drain_forever, drain_once
-    from majordomo_analytics.drain.removal import forget_sink
+    from majordomo_analytics.drain.removal import fed_place, forget_sink
+    from majordomo_analytics.drain.waiting import waiting
     from majordomo_analytics.pricing.bookfile import price_book_for
     from majordomo_analytics.pricing.pricer import use_price_book
 
@@ -71,12 +73,15 @@ def drain(
     use_price_book(price_book_for(directory, price_book))
     sinks = _sinks(directory, postgres, postgres_schema)
     if forget_postgres:
-        if postgres:
-            message = "--forget-postgres and --postgres (MAJORDOMO_POSTGRES) exclude each other"
+        if postgres and sinks[-1].place == fed_place(directory, "postgres"):
+            message = (
+                "--postgres (MAJORDOMO_POSTGRES) names the one that --forget-postgres would "
+                "forget; give one of them"
+            )
             raise SettingsError(message)
         was_fed = forget_sink(directory, "postgres")
         say("Postgres is forgotten" if was_fed else "no Postgres was fed from here")
-    if once or retry_dead:
+    if once or retry_dead or forget_postgres:
         with progress("draining", "rows") as advance:
             report = drain_once(directory, sinks, on_rows=advance, again=retry_dead)
         for trouble in report.troubles:
@@ -84,8 +89,11 @@ def drain(
         say(f"{report.rows:,} requests appended to {directory.lake}")
         if postgres:
             say(f"{report.postgres_rows:,} requests inserted into Postgres")
-        for sink in report.spools_kept_for:
-            say(f"rows wait in the spool for {sink}; give --{sink}, or --forget-{sink}")
+        if report.spools_kept_for and (rows := waiting(directory).rows):
+            for sink in report.spools_kept_for:
+                kept = f"{rows:,} rows wait in the spool for {sink}"
+                say(f"{kept}; give --{sink}, or --forget-{sink}")
+        _say_dead_letters(directory)
         raise typer.Exit(SINK_UNREACHABLE if report.troubles else 0)
 
     stop = threading.Event()
@@ -109,6 +117,24 @@ def _sinks(data: DataDirectory, postgres: str | None, schema: str) -> list[Sink]
 
         sinks.append(PostgresSink(postgres, schema=schema, lake=data.lake))
     return sinks
+
+
+def _say_dead_letters(data: DataDirectory) -> None:
+    from majordomo_analytics.cli.screen import say, warn
+    from majordomo_analytics.drain.dead_letters import DeadLetters
+
+    try:
+        dead = Counter[str]()
+        for kind in DeadLetters(data.dead_letters).kinds():
+            dead[kind.sink] += kind.requests
+    except SpoolError as error:
+        warn(str(error))
+        return
+    for sink, requests in sorted(dead.items()):
+        say(
+            f"{requests:,} dead letters of {sink} are in {data.dead_letters.name}; "
+            "`mdm drain --retry-dead` tries them again"
+        )
 
 
 def _wait_for_end(descriptor: int, stop: threading.Event) -> None:

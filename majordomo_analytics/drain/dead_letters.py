@@ -58,6 +58,30 @@ class DeadLetter:
     record: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class DeadKind:
+    """The letters that one sink refused with one code.
+
+    Attributes
+    ----------
+    sink, code
+        Who refused them, with what.
+    requests
+        How many they are.
+    first_written_at, last_written_at
+        When they were set aside, in UTC.
+    reason
+        What was said about one of them.
+    """
+
+    sink: str
+    code: str
+    requests: int
+    first_written_at: datetime
+    last_written_at: datetime
+    reason: str
+
+
 class DeadLetters:
     """The dead letters of one data directory.
 
@@ -97,17 +121,37 @@ class DeadLetters:
                 "insert or replace into dead_letters values (?, ?, ?, ?, ?, ?, ?, ?)", rows
             )
 
-    def of(self, sink: str) -> list[DeadLetter]:
-        """Return the letters of one sink, oldest first."""
+    def of(
+        self, sink: str, *, after: DeadLetter | None = None, most: int | None = None
+    ) -> list[DeadLetter]:
+        """Return the letters of one sink, oldest first, from the one behind `after` on."""
+        if not self._path.exists():
+            return []
+        place = (after.spool, after.sequence, after.id) if after else ("", -1, "")
+        with self._transaction() as connection:
+            rows = connection.execute(
+                "select sink, id, spool, sequence, code, reason, record from dead_letters "
+                "where sink = ? and (spool, sequence, id) > (?, ?, ?) "
+                "order by spool, sequence, id limit ?",
+                (sink, *place, -1 if most is None else most),
+            ).fetchall()
+        return [DeadLetter(*row) for row in rows]
+
+    def kinds(self) -> list[DeadKind]:
+        """Return what letters there are, by sink and code."""
         if not self._path.exists():
             return []
         with self._transaction() as connection:
             rows = connection.execute(
-                "select sink, id, spool, sequence, code, reason, record from dead_letters "
-                "where sink = ? order by spool, sequence",
-                (sink,),
+                "select sink, code, count(*), min(written_at), max(written_at), max(reason) "
+                "from dead_letters group by sink, code order by sink, count(*) desc, code"
             ).fetchall()
-        return [DeadLetter(*row) for row in rows]
+        return [
+            DeadKind(
+                sink, code, count, datetime.fromisoformat(first), datetime.fromisoformat(last), why
+            )
+            for sink, code, count, first, last, why in rows
+        ]
 
     def remove(self, sink: str, ids: Iterable[str]) -> None:
         """Remove letters whose rows the sink has taken."""

@@ -40,7 +40,8 @@ def deliver(rows: Sequence[SpooledRow], spool: str, sink: Sink, dead: DeadLetter
     NewerRecordError
         If a newer version wrote one of the rows; nothing was delivered.
     SpoolError
-        If too many rows were refused, or they cannot be set aside; nothing was delivered.
+        If too many rows were refused, or all of several for one reason, or they cannot be
+        set aside; nothing was delivered.
     """
     place = Place(spool, rows[0].sequence, rows[-1].sequence)
     records, refused = _decode(rows)
@@ -49,7 +50,15 @@ def deliver(rows: Sequence[SpooledRow], spool: str, sink: Sink, dead: DeadLetter
             return Delivery(_append(rows, records, sink, place))
         except RowsRefusedError:
             pass  # one of them at least; which ones is to be found out
-    refused |= refused_of(list(records.values()), sink, most=MOST_REFUSED)
+    by_sink = refused_of(list(records.values()), sink, most=MOST_REFUSED)
+    if 1 < len(records) == len(by_sink) and len({error.code for error in by_sink.values()}) == 1:
+        message = (
+            f"{sink.name} refuses each of {len(records)} rows of the spool {spool} for one "
+            f"reason, so that they are not at fault one by one; all stay there: "
+            f"{next(iter(by_sink.values()))}"
+        )
+        raise SpoolError(message)
+    refused |= by_sink
     if len(refused) > MOST_REFUSED:
         message = f"{len(refused)} rows of the spool {spool} cannot be read; all stay there"
         raise SpoolError(message)
@@ -93,9 +102,27 @@ def refused_of(
     return refused
 
 
-def retry_dead(sink: Sink, dead: DeadLetters) -> Delivery:
-    """Give the sink its dead letters again; those that it takes are dead no more."""
-    letters = dead.of(sink.name)
+def retry_dead(sink: Sink, dead: DeadLetters, *, most: int) -> Delivery:
+    """Give the sink its dead letters again; those that it takes are dead no more.
+
+    Parameters
+    ----------
+    sink, dead
+        Where to deliver, and what.
+    most
+        How many letters are read, and given in one commit, at a time.
+    """
+    appended = refused = 0
+    letters = dead.of(sink.name, most=most)
+    while letters:
+        delivery = _retry(letters, sink, dead)
+        appended += delivery.appended
+        refused += delivery.refused
+        letters = dead.of(sink.name, after=letters[-1], most=most)
+    return Delivery(appended, refused)
+
+
+def _retry(letters: Sequence[DeadLetter], sink: Sink, dead: DeadLetters) -> Delivery:
     records: dict[str, RequestRecord] = {}
     for letter in letters:
         with suppress(SpoolError):  # no better readable than before

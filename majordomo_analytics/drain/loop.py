@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING
 
 from majordomo_analytics.drain.dead_letters import DeadLetters
 from majordomo_analytics.drain.delivery import deliver, retry_dead
-from majordomo_analytics.drain.removal import fed_sinks, remember_sink, remove_drained
+from majordomo_analytics.drain.removal import (
+    check_place,
+    fed_place,
+    fed_sinks,
+    remember_sink,
+    remove_drained,
+)
 from majordomo_analytics.drain.sinks import LakeSink
 from majordomo_analytics.errors import (
     LakeError,
@@ -116,7 +122,7 @@ def drain_once(
         Whether sinks are to be given their dead letters again.
     """
     sinks = sinks or (LakeSink(data.lake),)
-    _make_ready(data, sinks)
+    data.spool.mkdir(mode=0o700, parents=True, exist_ok=True)
     passes = {
         sink.name: serve(
             data, sink, on_rows=on_rows if sink.name == "lake" else lambda _: None, again=again
@@ -153,7 +159,8 @@ def drain_forever(
     stop
         Set when the last pass is due.
     on_trouble
-        Called, from any thread, with each trouble that the pass before did not have.
+        Called, from any thread, with each trouble that the pass before did not have, and
+        at the start with each sink that rows are kept for and that is not given.
 
     Raises
     ------
@@ -161,8 +168,15 @@ def drain_forever(
         If a thread died; a new process has to begin again.
     """
     sinks = sinks or (LakeSink(data.lake),)
-    _make_ready(data, sinks)
-    positions: dict[str, dict[str, int]] = {}
+    data.spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+    # A sink that has not said yet how far it is has, as far as is known, nothing.
+    positions: dict[str, dict[str, int]] = {sink.name: {} for sink in sinks}
+    for name in sorted(fed_sinks(data) - positions.keys()):
+        place = fed_place(data, name)
+        on_trouble(
+            f"the spool keeps every row for {name}{f' at {place!r}' if place else ''}, which was "
+            f"fed from here and is not named now; give --{name}, or --forget-{name}"
+        )
 
     def serve_until_stopped(sink: Sink) -> None:
         known: set[str] = set()
@@ -177,7 +191,7 @@ def drain_forever(
                 if trouble not in known:
                     on_trouble(trouble)
             known = set(done.troubles)
-            if done.is_down:  # what comes back may be another server, or an older state
+            if done.is_down:  # what comes back may be an older state
                 finished.clear()
             pause_s = min(pause_s * 2, LONGEST_PAUSE_S) if done.is_down else PAUSE_S
         sink.close()
@@ -234,7 +248,13 @@ def serve(
             return done
         time.sleep(0.05)
     try:
-        sink.open()
+        if sink.name != "lake":
+            check_place(data, sink.name, sink.place)
+        if sink.open():  # it may be another server, or an older state
+            finished.clear()
+        if sink.name != "lake":
+            # Not before it was reached once: rows are not kept for an address mistyped.
+            remember_sink(data, sink.name, sink.place)
         if again:
             _deliver_dead(data, sink, done)
         _drain_spools(data, sink, done, on_rows, finished)
@@ -315,15 +335,8 @@ def _drain_spool(
 
 
 def _deliver_dead(data: DataDirectory, sink: Sink, done: Pass) -> None:
-    delivery = retry_dead(sink, DeadLetters(data.dead_letters))
+    delivery = retry_dead(sink, DeadLetters(data.dead_letters), most=ROWS_PER_COMMIT)
     done.rows += delivery.appended
     if delivery.refused:
         done.dead += delivery.refused
         done.troubles.append(f"{sink.name} still refuses {delivery.refused} dead letters")
-
-
-def _make_ready(data: DataDirectory, sinks: Sequence[Sink]) -> None:
-    data.spool.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for sink in sinks:
-        if sink.name != "lake":
-            remember_sink(data, sink.name)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
 import threading
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -14,7 +15,7 @@ import psycopg
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 
-from majordomo_analytics.drain.address import read_address
+from majordomo_analytics.drain.address import place_of, read_address
 from majordomo_analytics.drain.enrich import row_of
 from majordomo_analytics.drain.migrate import applied_version, migrate, migrations
 from majordomo_analytics.drain.repeated import ALSO_READ_AGAIN
@@ -48,6 +49,9 @@ DEFAULTS: dict[str, str | int] = {
     "keepalives_interval": 10,
     "keepalives_count": 3,
 }
+SHORTEST_MASKED = 4
+"""Characters of a password that is masked wherever it stands."""
+
 WRITTEN = (*(column.name for column in COLUMNS), "indexed_metadata")
 
 _columns = sql.SQL(", ").join(map(sql.Identifier, WRITTEN))
@@ -100,6 +104,7 @@ on conflict (spool) do update set
 _WITH_USAGE = """
 select distinct response_id from {requests}
 where response_id = any(%s) and id <> all(%s::uuid[])
+  and requested_at >= %s and requested_at < %s
   and api_flavour in ({flavours}) and usage_status <> 'missing'
 """
 
@@ -144,6 +149,7 @@ class PostgresSink:
         self._answer_timeout_s = answer_timeout_s
         self._password = str(given.get("password") or os.environ.get("PGPASSWORD") or "")
         self._schema = schema
+        self._place = place_of(given, schema)
         self._lake = lake
         self._promoted: tuple[str, ...] = PROMOTED_FROM_THE_START
         self._connection: psycopg.Connection[Any] | None = None
@@ -160,7 +166,12 @@ class PostgresSink:
     def __repr__(self) -> str:
         return f"PostgresSink(schema={self._schema!r})"
 
-    def open(self) -> None:
+    @property
+    def place(self) -> str:
+        """The database and the schema."""
+        return self._place
+
+    def open(self) -> bool:
         """Connect and migrate, or see whether the connection still answers."""
         with suppress(LakeError):  # then what was promoted when it could last be read
             self._promoted = promoted_keys(lake_schema(self._lake))
@@ -168,10 +179,10 @@ class PostgresSink:
             try:
                 with self._answering(self._connect_timeout_s) as connection:
                     connection.execute("select 1")
-            except PostgresUnreachableError:
+            except PostgresError:
                 self.close()
             else:
-                return
+                return False
         with self._told_plainly():
             self._connection = psycopg.connect(
                 self._conninfo, autocommit=True, prepare_threshold=None
@@ -182,9 +193,10 @@ class PostgresSink:
             if version != migrations()[-1].version:
                 with self._answering(MIGRATION_TIMEOUT_S) as connection:
                     migrate(connection, self._schema)
-        except PostgresError:
+        except BaseException:  # the next `open` would take it for one that is ready
             self.close()
             raise
+        return True
 
     def position(self, spool: str) -> int:
         """Return what the last transaction for this spool says."""
@@ -205,10 +217,14 @@ class PostgresSink:
         first: date,
         last: date,
     ) -> set[str]:
-        """Look the responses up in an index, whatever day they are of."""
+        """Look the responses up in an index; of the same UTC days as in the lake."""
         query = sql.SQL(_WITH_USAGE).format(**self._tables)
+        begin, end = (
+            datetime.combine(day, time.min, UTC) for day in (first, last + timedelta(days=1))
+        )
+        values = (list(response_ids), list(but), begin, end)
         with self._answering() as connection:
-            return {row[0] for row in connection.execute(query, (list(response_ids), list(but)))}
+            return {row[0] for row in connection.execute(query, values)}
 
     def append(self, records: Sequence[RequestRecord], place: Place | None) -> int:
         """Insert rows and move the position in one transaction."""
@@ -318,12 +334,19 @@ class PostgresSink:
             message = f"Postgres cannot be reached: {self._said(error)}"
             raise PostgresUnreachableError(message) from None
         except psycopg.Error as error:
+            # It may be the session that is at fault, as after a failover to a server that
+            # only reads: a new one finds its way to the right server.
+            self.close()
             message = f"Postgres refused what the drain needs: {self._said(error)}"
             raise PostgresError(message) from None
 
     def _said(self, error: Exception) -> str:
         said = " ".join(str(error).split())
-        return said.replace(self._password, "…") if self._password else said
+        if len(self._password) >= SHORTEST_MASKED:
+            return said.replace(self._password, "…")
+        # One that is shorter stands in every other word, and would be told by the gaps.
+        address = re.compile(rf"(:|password=){re.escape(self._password)}(?=@|\s|$)")
+        return address.sub(r"\1…", said) if self._password else said
 
 
 def _break_off(

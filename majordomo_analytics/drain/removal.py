@@ -1,7 +1,8 @@
 """Remove spools that no worker writes and that every sink has all of.
 
-Which sinks a data directory feeds is remembered in it: a drain that was started without
-one of them must not remove what that one still needs.
+Which sinks a data directory feeds, and where they are, is remembered in it: a drain that
+was started without one of them, or with another one in its stead, must not remove what
+that one still needs.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from majordomo_analytics.errors import SpoolError
+from majordomo_analytics.errors import SettingsError, SpoolError
 from majordomo_analytics.spool.files import remove_strays, spool_files
 
 if TYPE_CHECKING:
@@ -21,18 +22,46 @@ if TYPE_CHECKING:
     from majordomo_analytics.spool.files import SpoolFile
 
 FED = "{}.fed"
-"""Name of the file in the spool folder that says a sink is fed from it."""
+"""Name of the file in the spool folder that says a sink is fed from it, and which."""
 
 CLOCK_SHIFT_MS = 3_600_000
 """How far the clock may have been set back since a spool was begun."""
 
 
-def remember_sink(data: DataDirectory, sink: str) -> None:
-    """Note that a sink has to have every row before it may go."""
+def remember_sink(data: DataDirectory, sink: str, place: str) -> None:
+    """Note that the sink at `place` has to have every row before it may go."""
     path = data.spool / FED.format(sink)
-    if not path.exists():
-        path.touch(mode=0o600)
-        _flush(data.spool)
+    if fed_place(data, sink) == place:
+        return
+    draft = path.with_suffix(".fed-new")
+    draft.touch(mode=0o600)
+    draft.write_text(place, "utf-8")
+    _flush(draft)
+    draft.replace(path)
+    _flush(data.spool)
+
+
+def fed_place(data: DataDirectory, sink: str) -> str | None:
+    """Return where a sink is that was fed from here; None if it was not.
+
+    An empty text is one that an earlier version fed, which did not note where it is.
+    """
+    try:
+        return (data.spool / FED.format(sink)).read_text("utf-8")
+    except FileNotFoundError:
+        return None
+
+
+def check_place(data: DataDirectory, sink: str, place: str) -> None:
+    """Raise `SettingsError` if rows are kept for a sink of this name that is elsewhere."""
+    fed = fed_place(data, sink)
+    if fed and fed != place:
+        message = (
+            f"the rows in {str(data.spool)!r} are for the one at {fed!r}, not for the one at "
+            f"{place!r}; `mdm drain --forget-{sink} --{sink} ADDRESS` goes on with another one, "
+            "and the first gets no more"
+        )
+        raise SettingsError(message)
 
 
 def forget_sink(data: DataDirectory, sink: str) -> bool:
@@ -73,7 +102,8 @@ def remove_drained(data: DataDirectory, positions: Mapping[str, Mapping[str, int
                 spool.unlink()
                 removed += 1
             elif _is_everywhere(spool, positions):
-                flush_since(data.lake, _begun_at_ms(spool))
+                flush_since(data.lake.parent, _begun_at_ms(spool))
+                _flush(data.root)  # the entry of the lake's folder, should it be new
                 spool.unlink()
                 removed += 1
         except (SpoolError, OSError):
@@ -95,12 +125,14 @@ def flush_since(folder: Path, since_ms: int) -> None:
     A Delta commit is atomic, but it leaves the flushing to the operating system: the lake
     could lose it with the power, minutes after the spool that could make it anew is gone.
     """
+    since_ns = since_ms * 1_000_000
     for directory, _, names in os.walk(folder):
         written = [Path(directory, name) for name in names]
-        written = [path for path in written if path.stat().st_mtime_ns >= since_ms * 1_000_000]
+        written = [path for path in written if path.stat().st_mtime_ns >= since_ns]
         for path in written:
             _flush(path)
-        if written:
+        # A new folder, as of a new day, is an entry in the one above it.
+        if written or Path(directory).stat().st_mtime_ns >= since_ns:
             _flush(Path(directory))
 
 

@@ -50,8 +50,16 @@ class Sink(Protocol):
 
     name: str
 
-    def open(self) -> None:
-        """Make the sink ready, or find out that it cannot be reached."""
+    @property
+    def place(self) -> str:
+        """Which one of its name it is; without secrets."""
+        ...
+
+    def open(self) -> bool:
+        """Make the sink ready, or find out that it cannot be reached.
+
+        Returns whether it was reached anew: what it had before may be no longer there.
+        """
         ...
 
     def position(self, spool: str) -> int:
@@ -95,9 +103,15 @@ class LakeSink:
     def __init__(self, uri: Path) -> None:
         self._uri = uri
 
-    def open(self) -> None:
+    @property
+    def place(self) -> str:
+        """Where it lies."""
+        return str(self._uri)
+
+    def open(self) -> bool:
         """Make the lake, or bring its columns up to date."""
         create_lake(self._uri)
+        return False  # nothing stands between it and us that could be another one
 
     def position(self, spool: str) -> int:
         """Return what the last commit for this spool says."""

@@ -62,8 +62,15 @@ class _Version(msgspec.Struct):
     version: int = RECORD_VERSION
 
 
+class _Older(msgspec.Struct):
+    """Fields that have another name by now."""
+
+    attempt: int | None = None
+
+
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(RequestRecord)
+_older_decoder = msgspec.json.Decoder(_Older)
 _version_decoder = msgspec.json.Decoder(_Version)
 
 
@@ -90,7 +97,18 @@ def decode_record(data: bytes) -> RequestRecord:
         raise SpoolError(message) from error
     if record.version > RECORD_VERSION:
         _check_version(data)
+    if record.retry_attempt is None and b'"attempt"' in data:
+        return _with_older_fields(record, data)
     return record
+
+
+def _with_older_fields(record: RequestRecord, data: bytes) -> RequestRecord:
+    """Return `record` with what stands in its bytes under an older name."""
+    try:
+        attempt = _older_decoder.decode(data).attempt
+    except msgspec.MsgspecError:  # a field that is no longer known, with anything in it
+        return record
+    return msgspec.structs.replace(record, retry_attempt=attempt)
 
 
 def _check_version(data: bytes) -> None:

@@ -168,6 +168,12 @@ class SpoolFile:
             query = "select coalesce(max(sequence), 0) from finished"
             return int(connection.execute(query).fetchone()[0])
 
+    def rows_after(self, sequence: int) -> int:
+        """Return how many finished rows have a sequence number above `sequence`."""
+        with self._connect() as connection:
+            query = "select count(*) from finished where sequence > ?"
+            return int(connection.execute(query, (sequence,)).fetchone()[0])
+
     def unlink(self) -> None:
         """Remove the spool with its side files; only for a spool without a writer.
 

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import stat
+from collections.abc import Sequence
 
 import pytest
 
 from majordomo_analytics.datadir import DataDirectory
-from majordomo_analytics.drain import delivery
+from majordomo_analytics.drain import delivery, loop
 from majordomo_analytics.drain.dead_letters import DeadLetter, DeadLetters
 from majordomo_analytics.drain.loop import DrainReport, drain_once
 from majordomo_analytics.drain.postgres import PostgresSink
-from majordomo_analytics.drain.sinks import LakeSink, Sink
+from majordomo_analytics.drain.sinks import LakeSink, Place, Sink
 from majordomo_analytics.errors import SpoolError
 from majordomo_analytics.records.request import RequestRecord, encode_record
 from majordomo_analytics.spool.files import spool_files
@@ -111,7 +112,7 @@ def test_a_record_that_cannot_be_read_is_set_aside(data: DataDirectory, postgres
         assert letters(data, sink) == [("broken", "UnreadableRecord")]
 
 
-@pytest.mark.parametrize("places", [[0], [9], [0, 1], [4, 5], [0, 9], [3, 4, 7], list(range(10))])
+@pytest.mark.parametrize("places", [[0], [9], [0, 1], [4, 5], [0, 9], [3, 4, 7], list(range(9))])
 def test_refused_rows_are_found_wherever_they_stand(
     data: DataDirectory, postgres: str, places: list[int]
 ) -> None:
@@ -147,6 +148,28 @@ def test_a_sink_that_refuses_nearly_everything_is_at_fault_itself(
     assert drain_once(data, both(data, postgres)) == DrainReport(
         postgres_rows=120, spools_removed=1
     )
+
+
+def test_a_sink_that_refuses_all_of_a_few_rows_for_one_reason_is_at_fault_itself(
+    data: DataDirectory, postgres: str
+) -> None:
+    """And a batch of one row, or with two reasons, is a matter of its rows."""
+    drain_once(data, both(data, postgres))
+    run(postgres, "alter table llm_requests add constraint closed check (request_bytes <> 5)")
+    refused = spool(data, *[a_record(request_bytes=5) for _ in range(3)]).uuid
+
+    (trouble,) = drain_once(data, both(data, postgres)).troubles
+
+    assert f"postgres refuses each of 3 rows of the spool {refused} for one reason" in trouble
+    assert "23514" in trouble
+    assert letters(data, "postgres") == []
+    run(postgres, "alter table llm_requests drop constraint closed")
+    assert drain_once(data, both(data, postgres)).postgres_rows == 3
+
+    spool(data, a_record(request_bytes=TOO_LARGE), a_record(error_message="a\x00b"))
+    spool(data, a_record(request_bytes=TOO_LARGE))
+    drain_once(data, both(data, postgres))
+    assert sorted(code for _, code in letters(data, "postgres")) == ["22003", "22003", "DataError"]
 
 
 def test_letters_that_cannot_be_kept_leave_their_rows_in_the_spool(data: DataDirectory) -> None:
@@ -213,6 +236,34 @@ def test_a_letter_that_is_refused_again_stays(data: DataDirectory) -> None:
     assert again.returncode == 3
     assert "lake still refuses 1 dead letters" in again.stderr
     assert letters(data, "lake") == [(bad.id, "OverflowError")]
+
+
+def test_letters_are_tried_again_in_steps(
+    data: DataDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those that are refused again come first, in the middle, and last."""
+    monkeypatch.setattr(loop, "ROWS_PER_COMMIT", 2)
+    records = [a_record(request_bytes=TOO_LARGE if n in (0, 3, 6) else 1) for n in range(7)]
+    box = DeadLetters(data.dead_letters)
+    box.write(
+        DeadLetter("lake", record.id, "spool", n // 2, "x", "y", encode_record(record))
+        for n, record in enumerate(records)
+    )
+    sizes: list[int] = []
+    append = LakeSink.append
+
+    def watched(self: LakeSink, given: Sequence[RequestRecord], place: Place | None) -> int:
+        sizes.append(len(given))
+        return append(self, given, place)
+
+    monkeypatch.setattr(LakeSink, "append", watched)
+    report = drain_once(data, again=True)
+
+    refused = sorted(records[n].id for n in (0, 3, 6))
+    assert (report.rows, report.troubles) == (4, ("lake still refuses 3 dead letters",))
+    assert sorted(request_id for request_id, _ in letters(data, "lake")) == refused
+    assert sizes == [1, 1, 2]
+    assert ids_in_lake(data) == sorted({r.id for r in records} - set(refused))
 
 
 def test_the_same_row_is_one_letter_however_often_it_is_refused(data: DataDirectory) -> None:

@@ -238,10 +238,10 @@ class Stumbling(sinks.LakeSink):
 
     fails_at = "open"
 
-    def open(self) -> None:
+    def open(self) -> bool:
         if self.fails_at == "open":
             raise ZeroDivisionError("unforeseen")
-        super().open()
+        return super().open()
 
     def position(self, spool: str) -> int:
         if self.fails_at == spool:

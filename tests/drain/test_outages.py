@@ -24,6 +24,7 @@ from majordomo_analytics.drain import loop
 from majordomo_analytics.drain.dead_letters import DeadLetters
 from majordomo_analytics.drain.loop import drain_forever, drain_once
 from majordomo_analytics.drain.postgres import PostgresSink
+from majordomo_analytics.drain.removal import fed_sinks, remember_sink
 from majordomo_analytics.drain.sinks import LakeSink
 from majordomo_analytics.errors import PostgresUnreachableError
 from majordomo_analytics.spool.files import spool_files
@@ -214,13 +215,15 @@ class Down:
     """A sink that cannot be reached until it is."""
 
     name = "postgres"
+    place = "dbname=down"
 
     def __init__(self) -> None:
         self.is_up = False
 
-    def open(self) -> None:
+    def open(self) -> bool:
         if not self.is_up:
             raise PostgresUnreachableError("no route")
+        return True
 
     def position(self, spool: str) -> int:
         return 1
@@ -265,6 +268,43 @@ def test_a_sink_that_is_down_is_asked_less_and_less_and_soon_again_once_it_is_up
     assert said == ["postgres: no route"] * 2  # once for each time that it went down
 
 
+def test_spools_stay_while_a_sink_has_not_been_reached_yet(
+    data: DataDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is noted of it so far: it is in the settings, and that is enough."""
+
+    class Silent(Down):
+        def open(self) -> bool:
+            time.sleep(3)  # so that the others are done, and it has said nothing
+            return super().open()
+
+    uuid = spool(data, a_record()).uuid
+    sink: Any = Silent()
+    stop = threading.Event()
+    stop.set()
+    monkeypatch.setattr(loop, "LAST_PASS_S", 1.5)
+
+    drain_forever(data, (LakeSink(data.lake), sink), stop=stop)
+
+    assert ids_in_lake(data.root)
+    assert [file.uuid for file in spool_files(data.spool)] == [uuid]
+    assert fed_sinks(data) == {"lake"}
+
+
+def test_a_drain_says_at_its_start_which_sink_it_keeps_rows_for(data: DataDirectory) -> None:
+    """It was in the settings once; without a word the disk would fill."""
+    remember_sink(data, "postgres", "host=db dbname=llm schema=public")
+    stop = threading.Event()
+    stop.set()
+    said: list[str] = []
+
+    drain_forever(data, stop=stop, on_trouble=said.append)
+
+    (sentence,) = said
+    assert "every row for postgres at 'host=db dbname=llm schema=public'" in sentence
+    assert "--forget-postgres" in sentence
+
+
 def test_a_thread_that_dies_ends_the_drain_so_that_a_new_one_begins(
     data: DataDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -274,7 +314,7 @@ def test_a_thread_that_dies_ends_the_drain_so_that_a_new_one_begins(
         pass
 
     class Dying(Down):
-        def open(self) -> None:
+        def open(self) -> bool:
             raise Panic
 
     sink: Any = Dying()

@@ -18,10 +18,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from majordomo_analytics.datadir import DataDirectory
-from majordomo_analytics.drain.loop import DrainReport, drain_once
+from majordomo_analytics.drain import postgres as postgres_module
+from majordomo_analytics.drain.loop import DrainReport, drain_once, serve
 from majordomo_analytics.drain.postgres import WRITTEN, PostgresSink
+from majordomo_analytics.drain.removal import fed_sinks
 from majordomo_analytics.drain.sinks import LakeSink, Place, Sink
-from majordomo_analytics.errors import PostgresUnreachableError, SettingsError
+from majordomo_analytics.errors import PostgresError, PostgresUnreachableError, SettingsError
 from majordomo_analytics.records.metadata import clean_text
 from majordomo_analytics.records.request import RequestRecord
 from majordomo_analytics.records.usage import Usage
@@ -239,7 +241,7 @@ def test_a_drain_without_postgres_keeps_what_postgres_has_not_got(
     assert len(spool_files(data.spool)) == 1
     assert "rows wait in the spool for postgres" in without.stderr
 
-    mdm(*arguments, "--forget-postgres")
+    mdm(*arguments[:-1], "--forget-postgres")  # which ends by itself
     assert spool_files(data.spool) == []
 
 
@@ -269,6 +271,10 @@ def test_the_command_says_which_sink_could_not_be_reached_and_never_the_password
         "postgresql://drain:pw@s3cr3t-pw@host/x",
         "postgresql://drain:s3cr3t-pw@host:s3cr3t-pw/x?nonsense=s3cr3t-pw",
         "s3cr3t-pw",
+        "postgresql://drain:s3cr3t/pw@host/x",
+        "postgresql://drain:12/s3cr3t@host/x",
+        "host=h port=s3cr3t dbname=x",
+        "host=h port=70000 dbname=s3cr3t",
     ],
 )
 def test_an_address_that_cannot_be_read_is_not_repeated(dsn: str, data: DataDirectory) -> None:
@@ -277,6 +283,85 @@ def test_an_address_that_cannot_be_read_is_not_repeated(dsn: str, data: DataDire
 
     assert "s3cr3t" not in str(caught.value)
     assert "postgresql://USER:PASSWORD@HOST" in str(caught.value)
+    assert "%2F for a /" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["connect_timeout", "keepalives_idle", "tcp_user_timeout"])
+def test_a_number_in_an_address_that_is_none_is_a_mistake_in_the_address(
+    name: str, data: DataDirectory
+) -> None:
+    """Not something that Postgres refuses, which would be tried again for ever."""
+    PostgresSink(f"dbname=x {name}=7", lake=data.lake)
+    with pytest.raises(SettingsError, match=f"{name} in the address .* whole number"):
+        PostgresSink(f"dbname=x {name}=abc", lake=data.lake)
+
+
+@pytest.mark.parametrize(
+    ("dsn", "place"),
+    [
+        ("postgresql://u:pw@db.example:6432/llm", "host=db.example port=6432 dbname=llm"),
+        ("host=db.example dbname=llm user=u password=pw", "host=db.example port=5432 dbname=llm"),
+        ("postgresql://u:pw@db.example?sslmode=disable", "host=db.example port=5432 dbname=u"),
+        ("host=a,b port=1,2 dbname='x y'", "host=a,b port=1,2 dbname='x y'"),
+    ],
+)
+def test_a_place_is_told_by_what_leads_there_and_by_no_role_or_password(
+    dsn: str, place: str, data: DataDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("PGHOST", "PGPORT", "PGDATABASE", "PGSERVICE"):
+        monkeypatch.delenv(name, raising=False)
+    assert PostgresSink(dsn, schema="own", lake=data.lake).place == f"{place} schema=own"
+
+
+def test_the_environment_leads_to_another_place(
+    data: DataDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGHOST", "one")
+    one = PostgresSink("dbname=x", lake=data.lake).place
+    monkeypatch.setenv("PGHOST", "two")
+
+    assert "host=one" in one
+    assert "host=two" in PostgresSink("dbname=x", lake=data.lake).place
+
+
+def test_another_postgres_gets_nothing_until_the_first_is_forgotten(
+    data: DataDirectory, postgres: str
+) -> None:
+    """It would have the first one's rows removed; the lake goes on meanwhile."""
+    spool(data, a_record())
+    with Line(postgres) as line:
+        drain_once(data, (LakeSink(data.lake), PostgresSink(line.dsn, lake=data.lake)))
+        line.break_off("refuse")
+        spool(data, a_record())
+        elsewhere = ("drain", "--data", str(data.root), "--postgres", postgres)
+        first = drain_once(data, (LakeSink(data.lake), PostgresSink(line.dsn, lake=data.lake)))
+        refused = mdm(*elsewhere, "--once", check=False)
+        kept = len(spool_files(data.spool))
+    changed = mdm(*elsewhere, "--forget-postgres")
+
+    assert (first.rows, refused.returncode, kept) == (1, 3, 1)
+    assert f"port={line.port}" in refused.stderr
+    assert "--forget-postgres" in refused.stderr
+    assert "1 requests inserted into Postgres" in changed.stderr
+    assert spool_files(data.spool) == []
+
+
+def test_the_postgres_that_is_named_cannot_be_forgotten(data: DataDirectory, postgres: str) -> None:
+    drain_once(data, both(data, postgres))
+    both_ways = ("drain", "--data", str(data.root), "--postgres", postgres, "--forget-postgres")
+
+    assert mdm(*both_ways, check=False).returncode == 2
+    assert fed_sinks(data) == {"lake", "postgres"}
+
+
+def test_an_address_that_was_never_reached_is_not_remembered(data: DataDirectory) -> None:
+    """Rows wait for it as long as it is named, and go when the mistake is corrected."""
+    spool(data, a_record())
+    mistyped = PostgresSink("postgresql://u@127.0.0.1:1/x", lake=data.lake)
+
+    assert drain_once(data, (LakeSink(data.lake), mistyped)).spools_removed == 0
+    assert fed_sinks(data) == {"lake"}
+    assert drain_once(data).spools_removed == 1
 
 
 @pytest.mark.parametrize("schema", ["", "x" * 64, "ä" * 32, "a\x00"])
@@ -290,6 +375,26 @@ def test_the_repr_of_a_sink_has_no_address(data: DataDirectory) -> None:
     assert repr(PostgresSink("postgresql://u:s3cr3t@h/d", lake=data.lake)) == (
         "PostgresSink(schema='public')"
     )
+
+
+@pytest.mark.parametrize(
+    ("password", "said", "told"),
+    [
+        ("s3cr3t", "no s3cr3t here: s3cr3t", "no … here: …"),
+        (
+            "s3c",
+            "service s3c refused postgresql://u:s3c@h",
+            "service s3c refused postgresql://u:…@h",
+        ),
+        ("e", "the role e password=e x", "the role e password=… x"),
+    ],
+)
+def test_a_short_password_is_masked_only_where_it_is_a_password(
+    data: DataDirectory, password: str, said: str, told: str
+) -> None:
+    """One that is masked inside of words makes the sentence a riddle, and tells itself."""
+    sink = PostgresSink(f"dbname=x password={password}", lake=data.lake)
+    assert sink._said(ValueError(said)) == told
 
 
 def test_a_foreign_table_stops_postgres_and_not_the_lake(
@@ -492,6 +597,62 @@ def test_a_connection_is_kept_from_pass_to_pass_and_made_anew_when_it_was_lost(
     sink.open()
 
     assert sink.append([a_record()], Place("spool", 1, 1)) == 1
+    sink.close()
+
+
+def test_a_session_that_may_only_read_is_not_kept(data: DataDirectory, postgres: str) -> None:
+    """As after a failover: the server that writes is reached by a new connection."""
+    (name,) = select(postgres, "select current_database()")[0]
+    sink = PostgresSink(postgres, lake=data.lake)
+    sink.open()
+    sink.close()
+    run(postgres, f"alter database {name} set default_transaction_read_only = on")
+    sink.open()
+    with pytest.raises(PostgresError, match="read-only"):
+        sink.append([a_record()], Place("spool", 1, 1))
+    with psycopg.connect(f"{postgres} options='-c default_transaction_read_only=off'") as session:
+        session.execute(f"alter database {name} reset default_transaction_read_only".encode())
+
+    assert sink.open()
+    assert sink.append([a_record()], Place("spool", 1, 1)) == 1
+    sink.close()
+
+
+def test_a_connection_that_could_not_be_made_ready_is_not_kept(
+    data: DataDirectory, postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever went wrong: tables that are half made would be taken for ready ones."""
+    sink = PostgresSink(postgres, lake=data.lake)
+    with monkeypatch.context() as patched:
+        patched.setattr(postgres_module, "migrate", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            sink.open()
+
+    assert sink.open()
+    assert sink.position("spool") == 0
+    sink.close()
+
+
+def test_positions_of_spools_are_asked_anew_after_a_reconnect(
+    data: DataDirectory, postgres: str
+) -> None:
+    """What answers now may be an older state, which has not what was finished before."""
+    waiting = spool(data, a_record()).uuid
+    sink = PostgresSink(postgres, lake=data.lake)
+    finished: dict[str, int] = {}
+    serve(data, sink, finished=finished)
+    assert finished == {waiting: 1}
+    run(
+        postgres,
+        "truncate llm_requests, ingest_checkpoint",
+        "select pg_terminate_backend(pid) from pg_stat_activity "
+        "where datname = current_database() and pid <> pg_backend_pid()",
+    )
+
+    again = serve(data, sink, finished=finished)
+
+    assert (again.rows, again.troubles) == (1, [])
+    assert len(rows_of(postgres)) == 1
     sink.close()
 
 

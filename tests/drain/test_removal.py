@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import stat
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,12 +13,15 @@ from majordomo_analytics.datadir import DataDirectory
 from majordomo_analytics.drain import removal
 from majordomo_analytics.drain.loop import drain_once
 from majordomo_analytics.drain.removal import (
+    check_place,
+    fed_place,
     fed_sinks,
     flush_since,
     forget_sink,
     remember_sink,
     remove_drained,
 )
+from majordomo_analytics.errors import SettingsError
 from majordomo_analytics.spool.files import SpoolFile, spool_files
 from tests.drain.spools import spool
 from tests.support.records import a_record
@@ -59,13 +64,34 @@ def test_rows_written_after_a_sink_was_asked_keep_the_spool(data: DataDirectory)
 
 def test_a_sink_that_was_fed_and_is_not_asked_keeps_everything(data: DataDirectory) -> None:
     uuid = spool(data, a_record()).uuid
-    remember_sink(data, "postgres")
+    remember_sink(data, "postgres", "dbname=llm")
 
     assert fed_sinks(data) == {"lake", "postgres"}
     assert remove_drained(data, {"lake": {uuid: 1}}) == 0
     assert remove_drained(data, {"postgres": {uuid: 1}}) == 0
     assert (forget_sink(data, "postgres"), forget_sink(data, "postgres")) == (True, False)
     assert remove_drained(data, {"lake": {uuid: 1}}) == 1
+
+
+@pytest.mark.parametrize("fed", ["", None])
+def test_where_a_sink_is_that_was_fed_from_here_is_kept(
+    data: DataDirectory, fed: str | None
+) -> None:
+    """Also where an earlier version noted only that there is one."""
+    data.spool.mkdir(exist_ok=True)
+    if fed is not None:
+        (data.spool / "postgres.fed").write_text(fed, "utf-8")
+    assert fed_place(data, "postgres") == fed
+    check_place(data, "postgres", "dbname=one")
+
+    remember_sink(data, "postgres", "dbname=one")
+
+    assert left(data) == ["postgres.fed"]
+    assert stat.S_IMODE((data.spool / "postgres.fed").stat().st_mode) == 0o600
+    assert fed_place(data, "postgres") == "dbname=one"
+    check_place(data, "postgres", "dbname=one")
+    with pytest.raises(SettingsError, match=r"for the one at 'dbname=one', not .* 'dbname=two'"):
+        check_place(data, "postgres", "dbname=two")
 
 
 def test_a_spool_that_another_drain_removed_leaves_nothing_behind(
@@ -112,13 +138,29 @@ def test_files_from_before_are_not_flushed_again(
     monkeypatch.setattr(removal, "_flush", flushed.append)
     old, new = tmp_path / "old", tmp_path / "deep" / "new"
     new.parent.mkdir()
-    for path, seconds in ((old, 100), (new, 200)):
+    quiet = tmp_path / "quiet"
+    quiet.mkdir()
+    for path, seconds in ((old, 100), (new, 200), (new.parent, 100), (quiet, 100), (tmp_path, 100)):
         path.touch()
         os.utime(path, (seconds, seconds))
 
     flush_since(tmp_path, 150_000)
 
     assert flushed == [new, new.parent]
+
+
+def test_a_folder_that_has_a_new_folder_is_flushed_as_well(
+    data: DataDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first rows of a day make one; its entry could be lost with the power."""
+    spool(data, a_record(requested_at=datetime(2026, 11, 20, tzinfo=UTC)))
+    drain_once(data)
+    spool(data, a_record(requested_at=datetime(2026, 11, 21, tzinfo=UTC)))
+    flushed: list[Path] = []
+    monkeypatch.setattr(removal, "_flush", flushed.append)
+    drain_once(data)
+
+    assert {data.root, data.lake, data.lake / "requested_date=2026-11-21"} <= set(flushed)
 
 
 def test_what_an_interrupted_removal_left_goes_with_the_next_one(data: DataDirectory) -> None:

@@ -111,6 +111,30 @@ def test_reading_a_response_that_the_first_call_had_whole_costs_nothing(
     assert [cost for _, cost in costs_in_postgres(postgres)] == [PRICE, None]
 
 
+@pytest.mark.parametrize(
+    ("at", "is_counted"),
+    [
+        (datetime(2026, 11, 17, tzinfo=UTC), True),
+        (datetime(2026, 11, 16, 23, 59, 59, 999_999, tzinfo=UTC), False),
+        (datetime(2026, 11, 21, 23, 59, 59, 999_999, tzinfo=UTC), True),
+        (datetime(2026, 11, 22, tzinfo=UTC), False),
+    ],
+    ids=["first-day", "day-before", "last-day", "day-after"],
+)
+def test_both_sinks_look_as_far_back(
+    data: DataDirectory, postgres: str, at: datetime, is_counted: bool
+) -> None:
+    """From three days before the 20th to a day after it; else their sums would differ."""
+    spool(data, poll(requested_at=at))
+    drain_once(data, both(data, postgres))
+    spool(data, poll(requested_at=NOON))
+    drain_once(data, both(data, postgres))
+
+    expected = sorted([PRICE, None if is_counted else PRICE], key=str)
+    assert sorted((row["total_cost"] for row in lake_rows(data.root)), key=str) == expected
+    assert sorted((cost for _, cost in costs_in_postgres(postgres)), key=str) == expected
+
+
 @pytest.mark.parametrize("flavour", ["background_response", "assistants"])
 def test_two_responses_are_two_priced_rows(data: DataDirectory, flavour: str) -> None:
     for response in ("one", "two"):

@@ -94,6 +94,26 @@ def test_a_field_of_an_older_record_that_is_gone_by_now_is_ignored() -> None:
 
 
 @pytest.mark.parametrize(
+    ("stored", "attempt"),
+    [
+        ({"attempt": 2}, 2),
+        ({"attempt": 0}, 0),
+        ({"attempt": 2, "retry_attempt": 1}, 1),
+        ({"attempt": "often"}, None),
+        ({"attempt": None}, None),
+        ({"metadata": {"attempt": "3"}}, None),
+    ],
+)
+def test_the_attempt_of_a_spool_that_an_earlier_version_wrote_is_not_lost(
+    stored: dict[str, object], attempt: int | None
+) -> None:
+    """The field has another name by now; the new one goes first where both are."""
+    older = json.loads(encode_record(RECORD)) | stored
+
+    assert decode_record(json.dumps(older).encode()).retry_attempt == attempt
+
+
+@pytest.mark.parametrize(
     "changed", [{}, {"outcome": "paused"}, {"requested_at": 17}, {"usage": [1, 2]}]
 )
 def test_a_record_of_a_newer_version_is_refused_by_name(changed: dict[str, object]) -> None:
