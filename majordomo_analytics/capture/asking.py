@@ -10,7 +10,7 @@ import re
 
 import msgspec
 
-from majordomo_analytics.capture.places import members_in
+from majordomo_analytics.capture.places import are_all, members_in
 from majordomo_analytics.capture.values import ABSENT, decode_document
 
 _ASKED = b'"include_usage":true'
@@ -56,6 +56,8 @@ def asking_for_usage(body: bytes) -> bytes | None:
     if _REFUSED_BESIDE.search(body) is not None:
         return None
     members = members_in(body)
+    if not are_all(body, members):
+        return None
     names = [member.name for member in members]
     if names.count(b"stream") != 1 or names.count(b"stream_options") > 1:
         return None

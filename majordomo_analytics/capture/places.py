@@ -72,6 +72,16 @@ def members_in(text: bytes) -> list[Member]:
     return found
 
 
+def are_all(text: bytes, members: list[Member]) -> bool:
+    """Return whether an object ends after these members, and the text with it.
+
+    >>> text = b'{"a": 1, NaN: 2}'
+    >>> are_all(text, members_in(text))
+    False
+    """
+    return bool(members) and text[members[-1].end :].strip() == b"}"
+
+
 def places_to_cut(text: bytes, members: list[Member], unwanted: set[int]) -> list[tuple[int, int]]:
     """Return what to leave out so that some members are gone, each with one comma.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from majordomo_analytics.capture.places import members_in
+from majordomo_analytics.capture.places import are_all, members_in
 from majordomo_analytics.capture.values import members, repaired
 
 
@@ -18,8 +18,11 @@ def with_model(body: bytes, model: str) -> bytes | None:
     """
     if "model" not in members(repaired(body)):
         return None
+    found = members_in(body)
+    if not are_all(body, found):
+        return None
     native = msgspec.json.encode(model)
-    for member in reversed(members_in(body)):
+    for member in reversed(found):
         if member.name == b"model":
             body = body[: member.value_start] + native + body[member.end :]
     return body

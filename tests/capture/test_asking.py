@@ -205,3 +205,10 @@ def test_body_of_megabytes_is_asked() -> None:
     body = json.dumps(members).encode()
     asking = asking_for_usage(body)
     assert asking == body[:-1] + b',"stream_options":{"include_usage":true}}'
+
+
+def test_body_that_only_looks_like_json_is_not_asked() -> None:
+    """Not-a-number is let pass as a value, as some callers send it, and as nothing else."""
+    assert asking_for_usage(b'{"stream":true,"a":NaN}') is not None
+    assert asking_for_usage(b'{"stream":true,NaN:"a"}') is None
+    assert asking_for_usage(b'{"stream":true} {}') is None
