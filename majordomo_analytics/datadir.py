@@ -43,6 +43,11 @@ class DataDirectory:
         return self.root / "dead_letters.sqlite"
 
     @property
+    def quarantine(self) -> Path:
+        """The folder of damaged spool files, kept as they were found."""
+        return self.root / "quarantine"
+
+    @property
     def api_keys(self) -> Path:
         """The SQLite file of API keys."""
         return self.root / "api_keys.sqlite"

@@ -80,9 +80,10 @@ class Metrics:
             "Rows whose caller was released before they were durable",
             registry=self.registry,
         )
-        self.lost_rows = prometheus.Counter(
+        self._lost_rows = prometheus.Counter(
             "majordomo_rows_lost_total",
-            "Rows that could not be written at all",
+            "Rows that could not be written at all, by cause",
+            ("cause",),
             registry=self.registry,
         )
         self.spool_troubles = prometheus.Counter(
@@ -111,6 +112,10 @@ class Metrics:
     def count_refused(self, reason: str) -> None:
         """Count a request the proxy refused."""
         self._labelled(self._refused, reason).inc()
+
+    def count_lost_row(self, cause: str) -> None:
+        """Count a row that could not be kept; `cause` is one of a few words of ours."""
+        self._labelled(self._lost_rows, cause).inc()
 
     def publish(self, in_flight: int) -> None:
         """Show other processes the counts of rows, and of requests in flight."""

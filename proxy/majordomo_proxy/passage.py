@@ -255,7 +255,7 @@ class Passage:
             durable = shared.spool.append(record.id, encode_record(record))
         except Exception:
             logger.exception("a row could not be made")
-            shared.metrics.lost_rows.inc()
+            shared.metrics.count_lost_row("not_made")
             return
         shared.metrics.count_row(record)
         self._durable = durable
