@@ -7,6 +7,7 @@
     ├── DataDirectoryError         not a data directory (ValueError)
     │   └── NewerLayoutError       written by a newer version of this package
     ├── ApiKeyError                an API key is unknown or already revoked (LookupError)
+    ├── ApiKeyStoreError           the file of API keys cannot be used (OSError)
     ├── SpoolError                 the durable queue cannot be used (OSError)
     │   └── NewerRecordError       a newer version wrote a record in it
     ├── LakeError                  the lake cannot be read or written (OSError)
@@ -96,6 +97,10 @@ class NewerLayoutError(DataDirectoryError):
 
 class ApiKeyError(MajordomoError, LookupError):
     """Raised when an API key id is unknown or already revoked."""
+
+
+class ApiKeyStoreError(MajordomoError, OSError):
+    """Raised when the file of API keys cannot be used, or is a copy of others."""
 
 
 class SpoolError(MajordomoError, OSError):
