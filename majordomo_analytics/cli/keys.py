@@ -101,16 +101,20 @@ def list_keys(
     if not keys:
         say("no API keys yet; `mdm keys create --name NAME` makes one")
         return
-    columns = ("id", "name", "created (UTC)", "last used (UTC)", "requests", "state")
-    table = Table(*columns, box=None, pad_edge=False)
-    table.columns[4].justify = "right"
+    table = Table(box=None, pad_edge=False)
+    table.add_column("id", min_width=36, no_wrap=True)  # it is copied from here
+    table.add_column("name", overflow="fold")
+    table.add_column("created (UTC)", min_width=16)
+    table.add_column("last used (UTC)", min_width=16)
+    table.add_column("requests", justify="right", no_wrap=True)
+    table.add_column("state", overflow="fold")
     for key in keys:
         use = uses.get(key.id)
         state = ""
         if key.revoked_at:
             state = f"revoked {_minute(key.revoked_at)}"
         elif key.overlap_ends_at:
-            state = f"rotated; the earlier key until {_minute(key.overlap_ends_at)}"
+            state = f"rotated, old until {_minute(key.overlap_ends_at)}"
         elif key.rotated_at:
             state = f"rotated {_minute(key.rotated_at)}"
         last_used = _minute(use.last_used_at) if use else ""
