@@ -125,6 +125,11 @@ class ApiKeyStore:
                 connection.execute("commit")
         except sqlite3.Error as error:
             message = f"the file of API keys {str(self._path)!r} cannot be used: {error}"
+            if not isinstance(error, sqlite3.OperationalError):  # it is no passing trouble
+                message += (
+                    "; move it away, with what lies beside it: keys that live in Postgres come "
+                    "back from there, others have to be made anew"
+                )
             raise ApiKeyStoreError(message) from error
 
     def create(self, name: str) -> IssuedKey:

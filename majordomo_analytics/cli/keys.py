@@ -13,7 +13,6 @@ from majordomo_analytics.cli.options import (
     DEFAULT_DATA,
     DEFAULT_POSTGRES_SCHEMA,
     DataOption,
-    PostgresOption,
     PostgresSchemaOption,
     require_postgres_extra,
 )
@@ -30,6 +29,15 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Create, list, rotate and revoke API keys, in the data directory or in Postgres.",
 )
+PostgresOption = Annotated[
+    str | None,
+    typer.Option(
+        "--postgres",
+        envvar="MAJORDOMO_POSTGRES",
+        help="The Postgres that the keys live in: postgresql://USER:PASSWORD@HOST/DATABASE. "
+        "The variable keeps the password out of the list of processes.",
+    ),
+]
 KeyIdArgument = Annotated[
     str, typer.Argument(metavar="ID", help="The id that `mdm keys list` shows.")
 ]

@@ -53,7 +53,10 @@ def proxy(
     workers: Annotated[int | None, typer.Option(help="Worker processes (default 1).")] = None,
     postgres: Annotated[
         str | None,
-        typer.Option(help="A Postgres that gets every row too; better in MAJORDOMO_POSTGRES."),
+        typer.Option(
+            help="A Postgres that gets every row too, and has the API keys; better in "
+            "MAJORDOMO_POSTGRES."
+        ),
     ] = None,
     postgres_schema: Annotated[
         str | None, typer.Option(help="The schema of its tables there (default public).")
@@ -100,18 +103,24 @@ def copied_keys(settings: Settings) -> Iterator[None]:
 
     Raises
     ------
+    ApiKeyStoreError
+        If the file of API keys cannot be used.
     SettingsError
         If the address of Postgres cannot be read.
     """
+    from majordomo_analytics.apikeys import ApiKeyStore
+    from majordomo_analytics.apikeys.copying import copying
+    from majordomo_analytics.cli.screen import warn
+    from majordomo_analytics.datadir import DataDirectory
+
+    # Workers that ended over a damaged file, again and again, would say less.
+    store = ApiKeyStore(DataDirectory.create(settings.data).api_keys)
     if not settings.postgres:
         yield
         return
     require_postgres_extra("--postgres")
-    from majordomo_analytics.apikeys.copying import copying
-    from majordomo_analytics.cli.screen import warn
-    from majordomo_analytics.datadir import DataDirectory
     from majordomo_analytics.drain.keystore import PostgresKeyStore
 
     source = PostgresKeyStore(settings.postgres, schema=settings.postgres_schema)
-    with copying(DataDirectory.create(settings.data).api_keys, source, warn):
+    with copying(store, source, warn):
         yield

@@ -340,7 +340,7 @@ def test_a_trouble_is_said_once_and_so_is_its_end(
     ((key, _),) = store.content()
     path.unlink()
 
-    with copying(path, source, said.append):
+    with copying(ApiKeyStore(path), source, said.append):
         source.change(key)
         until(lambda: working(path, issued) == [issued.id])
         for trouble in (PostgresError("it is away"), ValueError("what nobody thought of")):
@@ -390,7 +390,7 @@ def test_a_postgres_that_is_down_or_silent_holds_up_neither_start_nor_end(
     line.break_off(way)
     source = PostgresKeyStore(line.dsn)
     begun = time.monotonic()
-    with copying(path, source, lambda _: None):
+    with copying(ApiKeyStore(path), source, lambda _: None):
         started = time.monotonic()
     ended = time.monotonic()
     line.break_off("refuse")
@@ -404,7 +404,7 @@ def test_a_postgres_that_falls_silent_is_given_up_and_found_again(
 ) -> None:
     said: list[str] = []
     source = PostgresKeyStore(line.dsn, connect_timeout_s=2, answer_timeout_s=0.5)
-    with copying(path, source, said.append):
+    with copying(ApiKeyStore(path), source, said.append):
         first = there.create("first")
         until(lambda: working(path, first) == [first.id])
         line.break_off("black-hole")

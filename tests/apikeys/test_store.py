@@ -260,6 +260,28 @@ def test_a_file_that_others_could_read_is_closed_to_them(tmp_path: Path) -> None
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_workers_that_start_at_once_make_one_file(tmp_path: Path) -> None:
+    failures: list[Exception] = []
+    barrier = threading.Barrier(6)
+
+    def begin(path: Path) -> None:
+        try:
+            barrier.wait(30)
+            ApiKeyStore(path)
+        except Exception as error:  # noqa: BLE001 - shown by the test
+            failures.append(error)
+
+    for turn in range(10):
+        path = tmp_path / f"{turn}.sqlite"
+        threads = [threading.Thread(target=begin, args=(path,)) for _ in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+
+    assert failures == []
+
+
 FIRST_LAYOUT = """
 create table api_keys (
     id text primary key,
@@ -314,7 +336,9 @@ def test_a_damaged_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     path = tmp_path / "keys.sqlite"
     path.write_bytes(b"no database at all" * 100)
 
-    with pytest.raises(ApiKeyStoreError, match=r"keys\.sqlite' cannot be used: file is not"):
+    with pytest.raises(
+        ApiKeyStoreError, match=r"keys\.sqlite' cannot be used: file is not.*move it away"
+    ):
         ApiKeyStore(path)
 
 
@@ -342,6 +366,24 @@ def test_every_change_by_whatever_hand_moves_the_state(
     assert all(there.has_had(state.token) for state in states)
     assert not there.has_had("00000000-0000-0000-0000-000000000000")
     assert issued.id not in stored(there)
+
+
+def test_settings_of_a_database_change_nothing(postgres: str) -> None:
+    """Its way to write dates, its time zone, and whether it waits for commits."""
+    (name,) = select(postgres, "select quote_ident(current_database())")[0]
+    for setting in ("datestyle = 'German, DMY'", "timezone = 'Asia/Kathmandu'"):
+        run(postgres, f"alter database {name} set {setting}")
+    run(postgres, f"alter database {name} set synchronous_commit = off")
+    begun = datetime.now(UTC) - timedelta(minutes=5)
+
+    with closing(PostgresKeyStore(postgres)) as store:
+        issued = store.create("billing")
+        store.rotate(issued.id, DAY)
+        (key,) = store.all_keys()
+
+    assert begun < key.created_at < begun + timedelta(minutes=10)
+    assert key.overlap_ends_at is not None
+    assert begun + DAY < key.overlap_ends_at < begun + DAY + timedelta(minutes=10)
 
 
 def test_changes_are_in_the_order_of_their_commits(postgres: str, there: PostgresKeyStore) -> None:
