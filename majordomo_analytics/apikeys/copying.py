@@ -20,14 +20,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from majordomo_analytics.apikeys.store import Followed
+from majordomo_analytics.apikeys.store import ApiKeyStore, Followed
 from majordomo_analytics.errors import ApiKeyStoreError, MajordomoError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
 
     from majordomo_analytics.apikeys.issuing import StoredKey
-    from majordomo_analytics.apikeys.store import ApiKeyStore
 
 POLL_S = 0.3
 """How long a change may go unseen; a worker's own look comes on top."""
@@ -182,15 +182,14 @@ def copy_until(
 
 
 @contextmanager
-def copying(
-    store: ApiKeyStore, source: KeySource, on_trouble: Callable[[str], None]
-) -> Iterator[None]:
-    """Copy keys in a thread, while the block runs.
+def copying(path: Path, source: KeySource, on_trouble: Callable[[str], None]) -> Iterator[None]:
+    """Copy keys to the file at `path` in a thread, while the block runs.
 
     A place that is down or silent holds up neither the beginning nor the end for more than
     moments.
     """
     stop, tried = threading.Event(), threading.Event()
+    store = ApiKeyStore(path)
     thread = threading.Thread(
         target=copy_until,
         args=(stop, store, source),

@@ -103,24 +103,18 @@ def copied_keys(settings: Settings) -> Iterator[None]:
 
     Raises
     ------
-    ApiKeyStoreError
-        If the file of API keys cannot be used.
     SettingsError
         If the address of Postgres cannot be read.
     """
-    from majordomo_analytics.apikeys import ApiKeyStore
-    from majordomo_analytics.apikeys.copying import copying
-    from majordomo_analytics.cli.screen import warn
-    from majordomo_analytics.datadir import DataDirectory
-
-    # Workers that ended over a damaged file, again and again, would say less.
-    store = ApiKeyStore(DataDirectory.create(settings.data).api_keys)
     if not settings.postgres:
         yield
         return
     require_postgres_extra("--postgres")
+    from majordomo_analytics.apikeys.copying import copying
+    from majordomo_analytics.cli.screen import warn
+    from majordomo_analytics.datadir import DataDirectory
     from majordomo_analytics.drain.keystore import PostgresKeyStore
 
     source = PostgresKeyStore(settings.postgres, schema=settings.postgres_schema)
-    with copying(store, source, warn):
+    with copying(DataDirectory.create(settings.data).api_keys, source, warn):
         yield

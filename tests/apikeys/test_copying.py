@@ -240,6 +240,32 @@ def test_a_table_of_changes_that_was_emptied_says_what_to_do(
     assert working(path, issued) == [issued.id]
 
 
+def test_a_copy_is_of_one_moment(
+    postgres: str,
+    path: Path,
+    store: ApiKeyStore,
+    there: PostgresKeyStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What changes while keys are read is seen the next time, and not half now."""
+    issued = there.create("billing")
+    read_state = PostgresKeyStore._state
+
+    def and_then_a_change(self: PostgresKeyStore, connection: Any) -> State:
+        state = read_state(self, connection)
+        if connection.info.transaction_status == psycopg.pq.TransactionStatus.INTRANS:
+            monkeypatch.undo()
+            run(postgres, "update api_keys set revoked_at = now()")
+        return state
+
+    monkeypatch.setattr(PostgresKeyStore, "_state", and_then_a_change)
+    copy_keys(store, there)
+    assert working(path, issued) == [issued.id]
+
+    assert copy_keys(store, there)
+    assert working(path, issued) == [None]
+
+
 class Interrupted:
     """A place where something happens between two questions."""
 
@@ -340,7 +366,7 @@ def test_a_trouble_is_said_once_and_so_is_its_end(
     ((key, _),) = store.content()
     path.unlink()
 
-    with copying(ApiKeyStore(path), source, said.append):
+    with copying(path, source, said.append):
         source.change(key)
         until(lambda: working(path, issued) == [issued.id])
         for trouble in (PostgresError("it is away"), ValueError("what nobody thought of")):
@@ -390,7 +416,7 @@ def test_a_postgres_that_is_down_or_silent_holds_up_neither_start_nor_end(
     line.break_off(way)
     source = PostgresKeyStore(line.dsn)
     begun = time.monotonic()
-    with copying(ApiKeyStore(path), source, lambda _: None):
+    with copying(path, source, lambda _: None):
         started = time.monotonic()
     ended = time.monotonic()
     line.break_off("refuse")
@@ -404,7 +430,7 @@ def test_a_postgres_that_falls_silent_is_given_up_and_found_again(
 ) -> None:
     said: list[str] = []
     source = PostgresKeyStore(line.dsn, connect_timeout_s=2, answer_timeout_s=0.5)
-    with copying(ApiKeyStore(path), source, said.append):
+    with copying(path, source, said.append):
         first = there.create("first")
         until(lambda: working(path, first) == [first.id])
         line.break_off("black-hole")

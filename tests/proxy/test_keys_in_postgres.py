@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -76,7 +76,7 @@ def test_a_key_of_postgres_works_and_is_refused_within_a_second_in_every_proxy(
     fleet: Fleet,
 ) -> None:
     """The best of some tries, as a machine may be busy; none takes very long."""
-    with fleet.proxy("one", workers="2") as one, fleet.proxy("two") as two, ExitStack():
+    with fleet.proxy("one", workers="2") as one, fleet.proxy("two") as two:
         known, refused = [], []
         for turn in range(TRIES):
             issued = fleet.there.create(f"key {turn}")
@@ -92,6 +92,7 @@ def test_a_key_of_postgres_works_and_is_refused_within_a_second_in_every_proxy(
     assert min(refused) <= 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["refuse", "black-hole"])
 def test_known_keys_work_while_postgres_is_away_and_across_a_restart(
     fleet: Fleet, way: Any
@@ -127,6 +128,7 @@ def test_known_keys_work_while_postgres_is_away_and_across_a_restart(
     assert started_s < SLOWEST_S
 
 
+@pytest.mark.slow
 def test_a_proxy_whose_postgres_never_was_there_starts_without_keys(fleet: Fleet) -> None:
     """And learns them once it is."""
     issued = fleet.there.create("billing")
@@ -161,6 +163,7 @@ def test_no_worker_knows_of_postgres(fleet: Fleet) -> None:
         assert not any(address in command for command in commands)
 
 
+@pytest.mark.slow
 def test_a_flood_of_unknown_keys_costs_no_memory_and_asks_no_database(fleet: Fleet) -> None:
     """A key of ours is found throughout."""
     issued = fleet.there.create("billing")
@@ -191,6 +194,7 @@ def resident_bytes(pid: int) -> int:
     return int(line.split()[1]) * 1024
 
 
+@pytest.mark.slow
 def test_requests_are_counted_by_key_once_each(fleet: Fleet) -> None:
     """As many as the callers made, whichever text of the key they used."""
     first, unused = fleet.there.create("used"), fleet.there.create("unused")
