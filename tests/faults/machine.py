@@ -71,7 +71,7 @@ class Machine:
             self.port = free_port()
             self._groups.append(self._spawn())
             if not wait:
-                return
+                return None
             try:
                 return wait_until_ready(self.port, self._groups[-1])
             except RuntimeError:

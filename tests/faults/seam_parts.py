@@ -37,9 +37,9 @@ def install(folder: str, role: str) -> None:
         if module in sys.modules:
             put_around(sys.modules[module], step, deaths.around(name, point))
         else:
-            changes.after(module, lambda m, s=step, n=name, p=point: put_around(
-                m, s, deaths.around(n, p)
-            ))
+            changes.after(
+                module, lambda m, s=step, n=name, p=point: put_around(m, s, deaths.around(n, p))
+            )
     constants = Path(folder, "constants.json")
     if constants.exists():
         for name, value in json.loads(constants.read_text()).items():
