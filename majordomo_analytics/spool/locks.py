@@ -19,7 +19,7 @@ class Lock:
 
     @property
     def made_at_ns(self) -> int:
-        """When the file was made, in nanoseconds since 1970: nothing is ever written to it."""
+        """When the file was made, in nanoseconds since 1970; it is never written to."""
         return self._path.stat().st_mtime_ns
 
     def acquire(self) -> bool:

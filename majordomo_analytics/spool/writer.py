@@ -265,7 +265,7 @@ class SpoolWriter:
         begun = {row.id: row.record for row in batch if not row.is_end and row.id not in ended}
         try:
             if self._suspect:
-                # The file that failed may hold what begins here: it goes along like the rest.
+                # The failed file may hold what begins here: it goes along with the rest.
                 self._begun |= begun
                 begun = {}
                 self._rotate()

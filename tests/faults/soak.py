@@ -1,4 +1,4 @@
-"""Mixed traffic for minutes: does a worker or the drain grow? `python -m tests.faults.soak`.
+"""Do worker and drain grow under mixed traffic? `python -m tests.faults.soak` tells.
 
 Streams, errors, hang-ups and large bodies go through a proxy at default settings. After a
 warm-up the resident memory of worker and drain is sampled and a line is fitted; descriptors
@@ -76,11 +76,13 @@ class Soak:
     def told(self) -> str:
         """Say it in a few lines."""
         lines = [process.told() for process in self.processes]
-        return "\n".join([f"{self.calls:,} calls, {self.rows:,} rows, each as it has to be", *lines])
+        return "\n".join(
+            [f"{self.calls:,} calls, {self.rows:,} rows, each as it has to be", *lines]
+        )
 
 
 def slope(samples: Sequence[tuple[float, float]]) -> float:
-    """Return the median slope between all pairs (Theil and Sen): few peaks do not move it."""
+    """Return the median slope between all pairs (Theil, Sen): peaks do not move it."""
     step = -(-len(samples) // MOST_SAMPLES)
     pairs = combinations(samples[::step], 2)
     return statistics.median((b - a) / (t - s) for (s, a), (t, b) in pairs)

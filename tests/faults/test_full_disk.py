@@ -143,7 +143,7 @@ def test_what_memory_cannot_hold_either_is_refused_or_counted_as_lost(
 
     rows = rows_in(proxy.data)
     statuses = {call.status for call in load.calls}
-    # Of one whose last row was lost its first may be left, which says that it was cut short.
+    # Where the last row was lost the first may be left, which says that it was cut short.
     whole = {row["raw_metadata"]["Call"] for row in rows if row["outcome"] == "completed"}
     missing = {call.name for call in load.calls if call.status == 200} - whole
     asked, _ = provider.known()
@@ -162,7 +162,7 @@ def test_what_memory_cannot_hold_either_is_refused_or_counted_as_lost(
 
 @pytest.mark.slow
 def test_a_spools_file_system_that_runs_full_and_empty_again_loses_nothing(tmp_path: Path) -> None:
-    """A real one, three times: the file that was cut off in mid-write is drained as well."""
+    """A real one, three times: files that were cut off in mid-write are drained as well."""
     provider, data = Provider(), DataDirectory.create(tmp_path / "data")
     with (
         small_disk(data.spool, 4) as ballast,

@@ -360,7 +360,7 @@ def test_what_is_begun_goes_along_when_a_file_fails(tmp_path: Path) -> None:
 def test_what_a_failed_commit_began_is_in_the_next_file_before_the_old_one_may_be_adopted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The commit may have reached the disk: who adopted it then would take it for cut short."""
+    """The commit may have reached the disk: who adopts it would take it for cut short."""
     insert: Callable[..., None] = SpoolWriter._insert
     failures = iter([True, True])
     found: list[set[str]] = []
