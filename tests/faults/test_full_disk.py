@@ -110,7 +110,7 @@ def test_requests_go_on_while_the_disk_is_full_and_every_row_is_there_once_it_is
     check(load.calls, rows_in(proxy.data), provider)
 
 
-@pytest.mark.parametrize("policy", ["refuse", "serve"])
+@pytest.mark.parametrize("policy", ["refuse", pytest.param("serve", marks=pytest.mark.slow)])
 def test_what_memory_cannot_hold_either_is_refused_or_counted_as_lost(
     tmp_path: Path, policy: str
 ) -> None:

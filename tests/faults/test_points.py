@@ -51,10 +51,10 @@ def test_a_worker_that_is_killed_while_requests_pass_leaves_each_row_once(tmp_pa
     """At each point of that way, one after the other."""
     with under_load(tmp_path) as (machine, load, _):
         for point in PASSING:
-            load.wait_for(8)
+            load.wait_for(5)
             machine.seams.die_at(point)
             machine.seams.wait_for_death(point)
-        load.wait_for(8)
+        load.wait_for(5)
 
 
 @pytest.mark.slow
@@ -65,10 +65,10 @@ def test_a_worker_that_is_killed_amid_a_rotation_leaves_each_row_once(
     """At each step of it, with requests begun in the old spool that end in the new one."""
     with under_load(tmp_path, seed=nth, **SMALL_SPOOLS) as (machine, load, _):
         for point in ROTATION:
-            load.wait_for(8)
+            load.wait_for(5)
             machine.seams.die_at(point, nth)
             machine.seams.wait_for_death(point, 60)
-        load.wait_for(8)
+        load.wait_for(5)
 
 
 @pytest.mark.slow
@@ -84,7 +84,7 @@ def test_a_worker_that_is_killed_as_it_closes_its_spool_leaves_each_row_once(
         machine.seams.wait_for_death(point)
         machine.start()
         load.port = machine.port
-        load.wait_for(8)
+        load.wait_for(5)
 
 
 @pytest.mark.slow
@@ -95,10 +95,10 @@ def test_a_drain_that_is_killed_at_a_point_under_load_does_nothing_twice(
     """While workers write on, and begin new spools all the time."""
     with under_load(tmp_path, seed=nth, **SMALL_SPOOLS) as (machine, load, _):
         for point in DRAINING:
-            load.wait_for(8)
+            load.wait_for(5)
             machine.seams.die_at(point, nth)
             machine.seams.wait_for_death(point, 60)
-        load.wait_for(8)
+        load.wait_for(5)
 
 
 @pytest.mark.slow
@@ -109,8 +109,8 @@ def test_a_drain_that_is_killed_as_it_adopts_a_dead_workers_spool_makes_each_row
     chance = random.Random(0)
     with under_load(tmp_path) as (machine, load, _):
         for point in ADOPTING:
-            load.wait_for(8)
+            load.wait_for(5)
             machine.seams.die_at(point)
             machine.kill_worker(chance)
             machine.seams.wait_for_death(point, 60)
-        load.wait_for(8)
+        load.wait_for(5)
