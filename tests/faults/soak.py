@@ -1,8 +1,8 @@
 """Do worker and drain grow under mixed traffic? `python -m tests.faults.soak` tells.
 
 Streams, errors, hang-ups and large bodies go through a proxy at default settings. After a
-warm-up the resident memory of worker and drain is sampled and a line is fitted; descriptors
-are counted while nothing is under way, before and after.
+warm-up of a minute and a half the resident memory of worker and drain is sampled, and a
+line is fitted; descriptors are counted while nothing is under way, before and after.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
+
+from deltalake import DeltaTable
 
 from majordomo_analytics.datadir import DataDirectory
 from majordomo_analytics.drain.sinks import LakeSink
@@ -31,9 +33,13 @@ MOST_SAMPLES = 300
 """Pairs of them are compared: many more would only take long."""
 
 IDLE_S = 32.0
-SHARE_OF_WARM_UP = 0.35
+WARM_UP_S = 90.0
 COMMITS_BEFORE = 95
-"""Delta makes a checkpoint of the log at every hundredth."""
+LOG_CYCLE_S = 200.0
+"""The drain commits every two seconds, and Delta makes a checkpoint of the log at every
+hundredth commit: what it takes to read the log rises until then, and falls."""
+
+SHORT_CYCLE_COMMITS = 10
 
 
 @dataclass(slots=True)
@@ -99,21 +105,25 @@ def halves(samples: list[tuple[float, int]]) -> tuple[list[tuple[float, int]], .
 
 
 def soak(folder: Path, seconds: float, *, callers: int = 8, seed: int = 0) -> Soak:
-    """Run for about so many seconds, warm-up included, in a new data directory."""
+    """Run for so many seconds after the warm-up, in a new data directory."""
     provider = Provider()
-    _make_a_used_lake(DataDirectory.create(folder / "data"))
+    data = DataDirectory.create(folder / "data")
+    _make_a_used_lake(data)
+    if seconds < 2 * LOG_CYCLE_S:  # too few cycles: the line would be that of a part of one
+        interval = {"delta.checkpointInterval": str(SHORT_CYCLE_COMMITS)}
+        DeltaTable(str(data.lake)).alter.set_table_properties(interval)
     with (
         Upstream(provider) as upstream,
-        running_proxy(folder / "data", openai_base_url=upstream.url) as proxy,
+        running_proxy(data.root, openai_base_url=upstream.url) as proxy,
     ):
         processes = _processes(proxy)
         load = Load(proxy.key, proxy.port, callers=callers, seed=seed, pause_s=0.1)
         with load.running():
-            time.sleep(seconds * SHARE_OF_WARM_UP)
+            time.sleep(WARM_UP_S)
         _count_descriptors(processes)
         begun = time.monotonic()
         with load.running():
-            while (now := time.monotonic() - begun) < seconds * (1 - SHARE_OF_WARM_UP):
+            while (now := time.monotonic() - begun) < seconds:
                 for process in processes:
                     process.memory.append((now, _resident_bytes(process.pid)))
                 upstream.received.clear()
