@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 APPLIED = "majordomo_migrations"
 OUR_TABLES = ("llm_requests", "llm_requests_metadata_keys", "api_keys", "ingest_checkpoint")
-OLDEST_SERVER = 15
+OLDEST_SERVER = 14
 LOCK = int.from_bytes(b"majordom")
 """Key of the advisory lock that whoever migrates holds, in any schema of the database."""
 

@@ -81,7 +81,9 @@ with inserted as (
     case when key_name = any(%(promoted)s) then now() end,
     request_count, first_seen_at, last_seen_at
   from seen
-  on conflict on constraint llm_requests_metadata_keys_key do update set
+  on conflict (
+    coalesce(majordomo_api_key_id, '00000000-0000-0000-0000-000000000000'), key_name
+  ) do update set
     request_count = known.request_count + excluded.request_count,
     first_seen_at = least(known.first_seen_at, excluded.first_seen_at),
     last_seen_at = greatest(known.last_seen_at, excluded.last_seen_at),

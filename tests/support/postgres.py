@@ -1,7 +1,8 @@
 """A real PostgreSQL for tests, and a line to it that can fail in every way.
 
-The server comes from a wheel and is started once for a session of tests;
-`MAJORDOMO_TEST_POSTGRES` names another one instead, whose user may make databases.
+The server comes from a wheel and is started once for a session of tests.
+`MAJORDOMO_TEST_POSTGRES` names another one instead, whose user may make databases;
+`MAJORDOMO_TEST_POSTGRES_BIN` names a folder of programs, of which one is started.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from tests.support.server import BINARIES_VARIABLE, running_server
+
 VARIABLE = "MAJORDOMO_TEST_POSTGRES"
 
 
@@ -31,6 +34,10 @@ def postgres_server() -> Iterator[str]:
     """Yield the address of a server."""
     if os.environ.get(VARIABLE):
         yield os.environ[VARIABLE]
+        return
+    if os.environ.get(BINARIES_VARIABLE):
+        with running_server() as own:
+            yield own.dsn
         return
     with warnings.catch_warnings():
         # Without a session of a desktop the wheel keeps its lock in /tmp, and says so.
