@@ -8,6 +8,7 @@
     │   └── NewerLayoutError       written by a newer version of this package
     ├── ApiKeyError                an API key is unknown or already revoked (LookupError)
     ├── SpoolError                 the durable queue cannot be used (OSError)
+    │   ├── DamagedSpoolError      a file of it is no sound database
     │   └── NewerRecordError       a newer version wrote a record in it
     ├── LakeError                  the lake cannot be read or written (OSError)
     │   └── LakeNotFoundError      there is no lake yet (FileNotFoundError)
@@ -100,6 +101,10 @@ class ApiKeyError(MajordomoError, LookupError):
 
 class SpoolError(MajordomoError, OSError):
     """Raised when the spool cannot be opened, written or read."""
+
+
+class DamagedSpoolError(SpoolError):
+    """Raised when a file of the spool is no sound database; no repetition mends it."""
 
 
 class NewerRecordError(SpoolError):

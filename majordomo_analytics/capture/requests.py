@@ -77,6 +77,7 @@ class RequestReader:
         self, *, content_encoding: str | None = None, content_type: str | None = None
     ) -> None:
         self._facts = NO_FACTS
+        self._is_finished = False
         self._form = Form(_KEPT, self._take)
         boundary = form_boundary(content_type)
         self._fields = None if boundary is None else FormFields(boundary, _FIELDS)
@@ -88,6 +89,9 @@ class RequestReader:
 
     def finish(self) -> RequestFacts:
         """Return what the body said; nothing is known of JSON that is cut."""
+        if self._is_finished:
+            return self._facts
+        self._is_finished = True
         self._decoder.finish()
         self._form.finish()
         if self._fields is not None:

@@ -131,7 +131,7 @@ def _retry(letters: Sequence[DeadLetter], sink: Sink, dead: DeadLetters) -> Deli
         return Delivery(refused=len(letters))
     # A row may have come by another road since: by a spool that holds it too, or by a try
     # whose end was never seen.
-    held = sink.held(records.keys())
+    held = sink.held(records.values())
     offered = [record for request_id, record in records.items() if request_id not in held]
     refused = refused_of(offered, sink, most=len(offered))
     taken = [record for record in offered if record.id not in refused]
@@ -162,7 +162,7 @@ def _append(
     rows: Sequence[SpooledRow], records: Mapping[str, RequestRecord], sink: Sink, place: Place
 ) -> int:
     rewritten = {row.id for row in rows if row.rewritten}
-    held = sink.held(rewritten)
+    held = sink.held([record for record in records.values() if record.id in rewritten])
     wanted = [record for request_id, record in records.items() if request_id not in held]
     return sink.append(without_repeated_usage(wanted, sink.with_usage), place)
 

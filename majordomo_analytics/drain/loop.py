@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -30,7 +31,9 @@ from majordomo_analytics.errors import (
     RowsRefusedError,
     SpoolError,
 )
-from majordomo_analytics.spool.files import drain_lock, spool_files
+from majordomo_analytics.spool.adoption import adopt
+from majordomo_analytics.spool.files import spool_files
+from majordomo_analytics.spool.locks import drain_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -66,10 +69,16 @@ class Pass:
         Whether the sink could not be used at all.
     positions
         How far the sink has come in each spool, as it said itself.
+    interrupted
+        Requests that were cut short with their worker, and have a row now that says so.
+    quarantined
+        Spools that were damaged.
     """
 
     rows: int = 0
     dead: int = 0
+    interrupted: int = 0
+    quarantined: int = 0
     troubles: list[str] = field(default_factory=list)
     is_down: bool = False
     positions: dict[str, int] = field(default_factory=dict)
@@ -276,7 +285,10 @@ def _drain_spools(
     on_rows: Callable[[int], None],
     finished: dict[str, int],
 ) -> None:
-    for spool in spool_files(data.spool):
+    spools = deque(spool_files(data.spool))
+    is_blocked = False
+    while spools:
+        spool = spools.popleft()
         if spool.uuid in finished:
             done.positions[spool.uuid] = finished[spool.uuid]
             continue
@@ -284,19 +296,27 @@ def _drain_spools(
         # Taken before reading: a spool that has no writer now will never grow again.
         is_orphan = lock.acquire()
         try:
-            if done.troubles and not spool.was_never_begun() and spool.holds_rewritten_rows():
+            is_adopted = False
+            if is_orphan:
+                is_adopted, saved_in = _adopt(spool, data, done)
+                if saved_in is not None:
+                    spools.append(saved_in)
+                    continue
+            if is_blocked and not spool.was_never_begun() and spool.holds_rewritten_rows():
                 # They may be in the older spool that made trouble: only once the sink has
                 # that one can it be told.
                 continue
             _drain_spool(spool, data, sink, done, on_rows)
-            if is_orphan and spool.uuid in done.positions:
+            if is_adopted and spool.uuid in done.positions:
                 finished[spool.uuid] = done.positions[spool.uuid]
         except PostgresError:
             raise  # the next spool would wait as long for the same answer
         except (SpoolError, LakeError, RowsRefusedError) as error:
             if spool.path.exists():  # else another drain has removed it: every sink has it
+                is_blocked = True
                 done.troubles.append(str(error))
         except Exception as error:  # noqa: BLE001 - one spool must not hold up the others
+            is_blocked = True
             trouble = f"the spool {spool.uuid} could not be drained to {sink.name}: {error!r}"
             done.troubles.append(trouble)
         finally:
@@ -305,6 +325,25 @@ def _drain_spools(
             lock.release()
     for gone in finished.keys() - done.positions.keys():
         del finished[gone]
+
+
+def _adopt(spool: SpoolFile, data: DataDirectory, done: Pass) -> tuple[bool, SpoolFile | None]:
+    """Adopt a spool whose writer lock is held; return whether it is, and its stand-in.
+
+    One that cannot be written now, as on a disk that is full, is drained all the same, and
+    stays.
+    """
+    try:
+        adoption = adopt(spool, data.quarantine)
+    except SpoolError as error:
+        if spool.path.exists():
+            done.troubles.append(str(error))
+        return False, None
+    done.interrupted += adoption.interrupted
+    if adoption.saved_in is not None:
+        done.quarantined += 1
+        done.troubles.append(adoption.told(spool, data.quarantine))
+    return True, adoption.saved_in
 
 
 def _drain_spool(

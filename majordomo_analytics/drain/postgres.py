@@ -207,7 +207,7 @@ class PostgresSink:
             found = connection.execute(query.format(**self._tables), (spool,)).fetchone()
         return int(found[0]) if found else 0
 
-    def held(self, ids: Collection[str]) -> set[str]:
+    def held(self, records: Collection[RequestRecord]) -> set[str]:
         """Return nothing: the primary key takes no row twice."""
         return set()
 

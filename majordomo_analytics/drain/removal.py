@@ -101,7 +101,7 @@ def remove_drained(data: DataDirectory, positions: Mapping[str, Mapping[str, int
             elif spool.was_never_begun():
                 spool.unlink()
                 removed += 1
-            elif _is_everywhere(spool, positions):
+            elif not spool.holds_begun_rows() and _is_everywhere(spool, positions):
                 flush_since(data.lake.parent, _begun_at_ms(spool))
                 _flush(data.root)  # the entry of the lake's folder, should it be new
                 spool.unlink()

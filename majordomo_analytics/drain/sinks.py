@@ -66,8 +66,8 @@ class Sink(Protocol):
         """Return the last number of a spool that the sink has, 0 before the first."""
         ...
 
-    def held(self, ids: Collection[str]) -> set[str]:
-        """Return which ids it would take a second time if it were given them."""
+    def held(self, records: Collection[RequestRecord]) -> set[str]:
+        """Return the ids of those that it has and would take a second time."""
         ...
 
     def with_usage(
@@ -117,9 +117,13 @@ class LakeSink:
         """Return what the last commit for this spool says."""
         return appended_up_to(self._uri, spool)
 
-    def held(self, ids: Collection[str]) -> set[str]:
+    def held(self, records: Collection[RequestRecord]) -> set[str]:
         """Return the ids that are in the lake: it takes any row it is given."""
-        return ids_held(self._uri, ids) if ids else set()
+        if not records:
+            return set()
+        days = [record.requested_at.astimezone(UTC).date() for record in records]
+        ids = [record.id for record in records]
+        return ids_held(self._uri, ids, first=min(days), last=max(days))
 
     def with_usage(
         self, response_ids: Collection[str], *, but: Collection[str], first: date, last: date

@@ -250,11 +250,11 @@ def append_once(
     return False
 
 
-def ids_held(uri: str | Path, ids: Iterable[str]) -> set[str]:
-    """Return which of `ids` the lake holds; reads the id column of every file."""
+def ids_held(uri: str | Path, ids: Iterable[str], *, first: date, last: date) -> set[str]:
+    """Return which of `ids` the lake holds; reads the id column of some days' files."""
     wanted = set(ids)
     held: set[str] = set()
-    for file in take_snapshot(uri).files:
+    for file in take_snapshot(uri).files_between(first, last):
         column = pq.read_table(file.uri, columns=["id"]).column("id")
         held |= wanted.intersection(column.to_pylist())
     return held

@@ -1,4 +1,4 @@
-"""Spool files: their names, layout, locks, and how the drain reads them.
+"""Spool files: their names and locks, and how the drain reads them.
 
 A spool is a SQLite file named by its own UUID, in WAL mode, with a lock file beside it that
 its worker holds for as long as it lives. The drain holds a lock on the whole folder for
@@ -8,32 +8,29 @@ other descriptor to it would drop SQLite's own locks.
 
 from __future__ import annotations
 
-import fcntl
+import json
 import os
 import sqlite3
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from majordomo_analytics.errors import SpoolError
+from majordomo_analytics.errors import DamagedSpoolError, SpoolError
+from majordomo_analytics.spool.database import ADOPTED, SPOOL_VERSION
+from majordomo_analytics.spool.locks import Lock
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
     from pathlib import Path
 
-SPOOL_VERSION = 1
 SUFFIX = ".sqlite"
 SIDE_SUFFIXES = (f"{SUFFIX}-wal", f"{SUFFIX}-shm")
+FEW_IDS = 500
+"""Ids that one query is asked about."""
 
-SCHEMA = (
-    "create table spool (uuid text not null, version integer not null) strict",
-    """create table finished (
-        sequence integer primary key autoincrement,
-        id text not null,
-        record blob not null,
-        rewritten integer not null
-    ) strict""",
-)
+DAMAGE = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+PRIMARY_CODE = 0xFF
+"""The part of SQLite's error codes that says what kind an error is of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,38 +46,13 @@ class SpooledRow:
     record
         The bytes of its `RequestRecord`.
     rewritten
-        Whether an earlier spool may hold the row too, because a commit to it failed.
+        Whether a sink may have a row of this id already: another spool may hold it too.
     """
 
     sequence: int
     id: str
     record: bytes
     rewritten: bool
-
-
-class Lock:
-    """An exclusive lock on a file of its own; the kernel frees it when the holder dies."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._descriptor: int | None = None
-
-    def acquire(self) -> bool:
-        """Take the lock if nobody holds it; return whether it was taken."""
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            os.close(descriptor)
-            return False
-        self._descriptor = descriptor
-        return True
-
-    def release(self) -> None:
-        """Give the lock back; it may be taken again afterwards."""
-        if self._descriptor is not None:
-            os.close(self._descriptor)
-            self._descriptor = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +85,12 @@ class SpoolFile:
 
         Raises
         ------
+        DamagedSpoolError
+            If the file is damaged.
         SpoolError
-            If the file is damaged, or a newer version of this package wrote it.
+            If a newer version of this package wrote it, or it cannot be read now.
         """
-        with self._connect() as connection:
+        with self._connect() as (connection, _):
             rows = connection.execute(
                 "select sequence, id, record, rewritten from finished where sequence > ? "
                 "order by sequence limit ?",
@@ -127,50 +101,99 @@ class SpoolFile:
             for sequence, request_id, record, rewritten in rows
         ]
 
-    def _open(self) -> closing[sqlite3.Connection]:
+    def open(self) -> closing[sqlite3.Connection]:
+        """Open the database as it is; whoever writes to it has to hold the writer lock."""
         address = f"{self.path.absolute().as_uri()}?mode=rw"
-        return closing(sqlite3.connect(address, uri=True))
+        return closing(sqlite3.connect(address, uri=True, isolation_level=None))
 
     @contextmanager
-    def _connect(self) -> Iterator[sqlite3.Connection]:
+    def _connect(self) -> Iterator[tuple[sqlite3.Connection, int]]:
+        with self.told_plainly(), self.open() as connection:
+            connection.execute("pragma query_only = on")
+            yield connection, self.version(connection)
+
+    def version(self, connection: sqlite3.Connection) -> int:
+        """Return the version of the layout.
+
+        Raises
+        ------
+        SpoolError
+            If a newer version of this package wrote it.
+        """
         try:
-            with self._open() as connection:
-                connection.execute("pragma query_only = on")
-                version = connection.execute("select version from spool").fetchone()[0]
-                if version > SPOOL_VERSION:
-                    message = (
-                        f"the spool {str(self.path)!r} has version {version}, this package "
-                        f"reads up to {SPOOL_VERSION}; upgrade majordomo-analytics"
-                    )
-                    raise SpoolError(message)
-                yield connection
-        except (sqlite3.Error, TypeError) as error:
+            version = int(connection.execute("select version from spool").fetchone()[0])
+        except (sqlite3.OperationalError, TypeError) as error:
+            if "no such table" not in str(error) and not isinstance(error, TypeError):
+                raise
+            message = f"the spool {str(self.path)!r} is none: it lacks its tables"
+            raise DamagedSpoolError(message) from error
+        if version > SPOOL_VERSION:
+            message = (
+                f"the spool {str(self.path)!r} has version {version}, this package "
+                f"reads up to {SPOOL_VERSION}; upgrade majordomo-analytics"
+            )
+            raise SpoolError(message)
+        return version
+
+    @contextmanager
+    def told_plainly(self) -> Iterator[None]:
+        """Turn SQLite's errors into ours, and tell damage from what may pass."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            code = getattr(error, "sqlite_errorcode", None)
+            kind = SpoolError
+            if code is not None and code & PRIMARY_CODE in DAMAGE:
+                kind = DamagedSpoolError
             message = f"the spool {str(self.path)!r} cannot be read: {error}"
-            raise SpoolError(message) from error
+            raise kind(message) from error
 
     def was_never_begun(self) -> bool:
         """Return whether its worker died, or is still busy, before it could hold a row."""
         try:
-            with self._open() as connection:
+            with self.open() as connection:
                 return not connection.execute("select name from sqlite_master").fetchall()
         except sqlite3.Error:
             return False
 
     def holds_rewritten_rows(self) -> bool:
         """Return whether some of its rows may be in an older spool too."""
-        with self._connect() as connection:
+        with self._connect() as (connection, _):
             query = "select exists (select 1 from finished where rewritten)"
             return bool(connection.execute(query).fetchone()[0])
 
+    def holds_begun_rows(self) -> bool:
+        """Return whether requests are begun in it that have no row yet."""
+        with self._connect() as (connection, version):
+            query = "select exists (select 1 from begun)"
+            return version > 1 and bool(connection.execute(query).fetchone()[0])
+
+    def is_adopted(self) -> bool:
+        """Return whether every request begun in it has a row; never with a writer."""
+        with self._connect() as (connection, _):
+            return bool(connection.execute("pragma user_version").fetchone()[0] == ADOPTED)
+
+    def known(self, ids: Collection[str]) -> set[str]:
+        """Return which of `ids` are begun or finished in it."""
+        found: set[str] = set()
+        listed = sorted(ids)
+        with self._connect() as (connection, version):
+            for first in range(0, len(listed), FEW_IDS):
+                asked = json.dumps(listed[first : first + FEW_IDS])
+                for table in ("finished", "begun")[:version]:
+                    query = f"select id from {table} where id in (select value from json_each(?))"  # noqa: S608 - a table of ours
+                    found.update(row[0] for row in connection.execute(query, (asked,)))
+        return found
+
     def last_sequence(self) -> int:
         """Return the number of its last finished row, 0 before the first."""
-        with self._connect() as connection:
+        with self._connect() as (connection, _):
             query = "select coalesce(max(sequence), 0) from finished"
             return int(connection.execute(query).fetchone()[0])
 
     def rows_after(self, sequence: int) -> int:
         """Return how many finished rows have a sequence number above `sequence`."""
-        with self._connect() as connection:
+        with self._connect() as (connection, _):
             query = "select count(*) from finished where sequence > ?"
             return int(connection.execute(query, (sequence,)).fetchone()[0])
 
@@ -189,14 +212,24 @@ def spool_files(folder: Path) -> list[SpoolFile]:
     return [SpoolFile(path) for path in sorted(folder.glob(f"*{SUFFIX}"))]
 
 
+def spool_bytes(folder: Path) -> int:
+    """Return how much room the spools in `folder` take on disk."""
+    total = 0
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                try:
+                    total += entry.stat(follow_symlinks=False).st_size
+                except FileNotFoundError:  # it was removed meanwhile
+                    continue
+    except FileNotFoundError:
+        return 0
+    return total
+
+
 def remove_strays(folder: Path) -> None:
     """Remove what an interrupted `unlink` left of spools that are gone."""
     for suffix in SIDE_SUFFIXES:
         for path in folder.glob(f"*{suffix}"):
             if not path.with_suffix(SUFFIX).exists():
                 path.unlink(missing_ok=True)
-
-
-def drain_lock(folder: Path, sink: str = "lake") -> Lock:
-    """Return the lock that whoever drains `folder` to a sink holds while at it."""
-    return Lock(folder / ("drain.lock" if sink == "lake" else f"drain-{sink}.lock"))

@@ -1,28 +1,36 @@
-"""Write finished requests durably: one thread, group commits, a fresh file when one fails.
+"""Write requests durably: one thread, group commits, a fresh file when one fails.
 
 The event loop never runs SQL. It hands rows over and waits for the commit that holds them;
 the thread takes everything that waits into one transaction. `synchronous=FULL` in WAL mode
 means that a row whose commit returned survives the loss of power.
+
+A request may be begun before it is finished: the row it begins with is what is left of it
+should this process die. Both rows are in one file at any time, or in a newer one too.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
 import queue
 import sqlite3
 import threading
 import time
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from majordomo_analytics.errors import SpoolError
 from majordomo_analytics.records.ids import new_request_id
-from majordomo_analytics.spool.files import SCHEMA, SPOOL_VERSION, SUFFIX, Lock, SpoolFile
+from majordomo_analytics.spool.database import create_database
+from majordomo_analytics.spool.files import SUFFIX, SpoolFile, spool_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
+
+    from majordomo_analytics.spool.locks import Lock
 
 MOST_ROWS_PER_COMMIT = 256
 BUSY_WITHIN_S = 0.02
@@ -30,11 +38,31 @@ GATHER_S = 0.008
 """When a row comes this soon after a commit, the next one waits a little for company: a
 commit costs about as much CPU as relaying does, and a few rows share one as cheaply."""
 
-BUSY_TIMEOUT_MS = 60_000
 RETRY_PAUSE_S = 0.5
-WAL_LIMIT_BYTES = 16 * 2**20
+ROTATE_AGAIN_S = 10.0
+MEMORY_LEFT_FOR_OPEN_REQUESTS = 0.25
+"""The share of the memory for waiting rows that is left for requests under way, once no new
+ones are taken."""
 
-_Waiting = tuple[str, bytes, "asyncio.Future[bool]"]
+
+class _Row(NamedTuple):
+    is_end: bool
+    id: str
+    record: bytes
+    future: asyncio.Future[bool]
+
+
+_Told = Literal["close", "rotate"]
+
+
+@dataclass(slots=True)
+class _Current:
+    """The file that is being written."""
+
+    file: SpoolFile
+    lock: Lock
+    connection: sqlite3.Connection
+    written_bytes: int = 0
 
 
 class SpoolWriter:
@@ -47,6 +75,8 @@ class SpoolWriter:
     rotate_bytes
         A new file is begun once this much was written to one; the old file goes when it
         is drained. Rows that were drained lie in the file until then.
+    most_bytes
+        How much room all spools of the folder may take together before the spool is full.
     most_waiting_bytes
         How much may wait in memory for the disk; a row beyond that is refused.
     on_trouble
@@ -58,22 +88,28 @@ class SpoolWriter:
         folder: Path,
         *,
         rotate_bytes: int = 64 * 2**20,
+        most_bytes: int = 8 * 2**30,
         most_waiting_bytes: int = 64 * 2**20,
         on_trouble: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._folder = folder
         self._rotate_bytes = rotate_bytes
+        self._most_bytes = most_bytes
         self._most_waiting_bytes = most_waiting_bytes
         self._on_trouble = on_trouble
-        self._waiting: queue.SimpleQueue[_Waiting | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[_Row | _Told] = queue.SimpleQueue()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._trouble: str | None = None
+        self._too_large: str | None = None
+        self._rotated_at = 0.0
         # Of each pair the first is counted by the event loop's thread only, the second by
         # the writer's thread only.
         self._handed_over = self._written = 0
         self._handed_over_bytes = self._durable_bytes = 0
+        # What is begun in the file and not finished: it goes along into the next file.
+        self._begun: dict[str, bytes] = {}
         self._suspect = False
-        self._open_file()
+        self._current = self._new_file()
         self._thread = threading.Thread(target=self._run, name="spool-writer", daemon=True)
         self._thread.start()
 
@@ -83,6 +119,14 @@ class SpoolWriter:
         return self._trouble
 
     @property
+    def full(self) -> str | None:
+        """Why no new request should be begun just now, or None."""
+        waiting_bytes = self._handed_over_bytes - self._durable_bytes
+        if waiting_bytes > self._most_waiting_bytes * (1 - MEMORY_LEFT_FOR_OPEN_REQUESTS):
+            return f"{waiting_bytes:,} bytes wait for the disk: {self._trouble or 'it is slow'}"
+        return self._too_large
+
+    @property
     def unwritten(self) -> int:
         """How many rows are held in memory only."""
         return self._handed_over - self._written
@@ -90,10 +134,42 @@ class SpoolWriter:
     @property
     def uuid(self) -> str:
         """The UUID of the spool that is being written."""
-        return self._file.uuid
+        return self._current.file.uuid
+
+    def measure(self) -> int:
+        """Look how much room the spools take, and return it in bytes.
+
+        A spool that is drained goes only when it has no writer: should there be too much,
+        this one begins a new file.
+        """
+        size = spool_bytes(self._folder)
+        if size <= self._most_bytes:
+            self._too_large = None
+            return size
+        self._too_large = (
+            f"the spool takes {size:,} bytes, and may take {self._most_bytes:,}; it is not "
+            "drained, or not fast enough"
+        )
+        now = time.monotonic()
+        if self._current.written_bytes and now - self._rotated_at > ROTATE_AGAIN_S:
+            self._rotated_at = now
+            self._waiting.put("rotate")
+        return size
+
+    def begin(self, request_id: str, record: bytes) -> asyncio.Future[bool]:
+        """Hand over the row that a request has if nothing more is heard of it.
+
+        Its future is as that of `append`, which takes its place.
+
+        Raises
+        ------
+        SpoolError
+            If so much waits for the disk already that memory would not be bounded.
+        """
+        return self._hand_over(request_id, record, is_end=False)
 
     def append(self, request_id: str, record: bytes) -> asyncio.Future[bool]:
-        """Hand a row over; the future becomes True when the row is durable.
+        """Hand a finished row over; the future becomes True when the row is durable.
 
         The row is written in any case: who resolves or cancels the future because he no
         longer waits loses only the knowledge of it.
@@ -103,6 +179,9 @@ class SpoolWriter:
         SpoolError
             If so much waits for the disk already that memory would not be bounded.
         """
+        return self._hand_over(request_id, record, is_end=True)
+
+    def _hand_over(self, request_id: str, record: bytes, *, is_end: bool) -> asyncio.Future[bool]:
         waiting_bytes = self._handed_over_bytes - self._durable_bytes
         if waiting_bytes > self._most_waiting_bytes:
             message = f"{waiting_bytes:,} bytes wait for the disk already: {self._trouble}"
@@ -112,7 +191,7 @@ class SpoolWriter:
         future = self._loop.create_future()
         self._handed_over += 1
         self._handed_over_bytes += len(record)
-        self._waiting.put((request_id, record, future))
+        self._waiting.put(_Row(is_end, request_id, record, future))
         return future
 
     def close(self, timeout_s: float = 10.0) -> None:
@@ -123,7 +202,7 @@ class SpoolWriter:
         SpoolError
             If rows could not be written in time; how many is in the message.
         """
-        self._waiting.put(None)
+        self._waiting.put("close")
         self._thread.join(timeout_s)
         if self.unwritten:
             message = f"{self.unwritten} rows could not be written to the spool: {self._trouble}"
@@ -132,38 +211,48 @@ class SpoolWriter:
     # From here on: the writer's thread.
 
     def _run(self) -> None:
-        closing = False
+        told: set[_Told] = set()
         committed_at = 0.0
-        batch: list[_Waiting] = []
-        while not (closing and not batch):
+        batch: list[_Row] = []
+        while not ("close" in told and not batch):
             if not batch:
                 first = self._waiting.get()
-                if first is None:
-                    closing = True
-                    continue
-                batch.append(first)
-                if time.monotonic() - committed_at < BUSY_WITHIN_S:
-                    time.sleep(GATHER_S)
-            while len(batch) < MOST_ROWS_PER_COMMIT:
-                try:
-                    row = self._waiting.get_nowait()
-                except queue.Empty:
-                    break
-                if row is None:
-                    closing = True
+                if isinstance(first, str):
+                    told.add(first)
                 else:
-                    batch.append(row)
-            if self._commit(batch):
+                    batch.append(first)
+                    if time.monotonic() - committed_at < BUSY_WITHIN_S:
+                        time.sleep(GATHER_S)
+            told |= self._take_more(batch)
+            if not batch:
+                pass
+            elif self._commit(batch):
                 committed_at = time.monotonic()
                 self._wake(batch)
                 batch = []
-                if self._written_bytes >= self._rotate_bytes:
-                    self._begin_next_file()
             else:
                 time.sleep(RETRY_PAUSE_S)
+                continue
+            if self._current.written_bytes >= (1 if "rotate" in told else self._rotate_bytes):
+                self._begin_next_file()
+            told.discard("rotate")
         self._close_file()
 
-    def _commit(self, batch: list[_Waiting]) -> bool:
+    def _take_more(self, batch: list[_Row]) -> set[_Told]:
+        """Let `batch` have what waits, and return what else this thread was told."""
+        told: set[_Told] = set()
+        while len(batch) < MOST_ROWS_PER_COMMIT:
+            try:
+                row = self._waiting.get_nowait()
+            except queue.Empty:
+                break
+            if isinstance(row, str):
+                told.add(row)
+            else:
+                batch.append(row)
+        return told
+
+    def _commit(self, batch: list[_Row]) -> bool:
         """Write `batch`, into a fresh file if need be; return whether it is durable.
 
         A commit that failed is never tried again on the same file: after a failed fsync
@@ -171,37 +260,55 @@ class SpoolWriter:
         holds the rows is then unknown, so the fresh one marks them as rewritten and the
         drain looks their ids up.
         """
-        rows = [(request_id, record) for request_id, record, _ in batch]
+        ended = {row.id: row.record for row in batch if row.is_end}
+        begun = {row.id: row.record for row in batch if not row.is_end and row.id not in ended}
         try:
             if self._suspect:
                 self._rotate()
-                self._insert(rows, rewritten=True)
-            else:
-                self._insert(rows, rewritten=False)
+            self._insert(begun, ended, rewritten=self._suspect)
         except (sqlite3.Error, OSError) as error:
             self._report(f"a commit to the spool failed: {error}")
             first_failure = not self._suspect
             self._suspect = True
             return first_failure and self._commit(batch)
+        self._begun |= begun
+        for request_id in ended:
+            self._begun.pop(request_id, None)
         self._suspect = False
         self._trouble = None
         return True
 
-    def _insert(self, rows: list[tuple[str, bytes]], *, rewritten: bool) -> None:
-        """Write rows in one statement, which is one transaction.
+    def _insert(self, begun: dict[str, bytes], ended: dict[str, bytes], *, rewritten: bool) -> None:
+        """Write rows in one transaction, and of most batches in one statement.
 
         One step of SQLite means that this thread gives the interpreter's lock away and
         asks for it back once. With a statement a row it would do so for every row, and
         wait each time until the event loop's thread is made to yield.
         """
-        values = [value for request_id, record in rows for value in (request_id, record, rewritten)]
-        self._connection.execute(_insert_statement(len(rows)), values)
-        self._written_bytes += sum(len(record) for _, record in rows)
+        connection = self._current.connection
+        in_two = bool(begun and ended)
+        if in_two:
+            connection.execute("begin immediate")
+        try:
+            if begun:
+                _insert_begun(connection, begun)
+            if ended:
+                values = [v for pair in ended.items() for v in (*pair, rewritten)]
+                table = "finished (id, record, rewritten)"
+                connection.execute(_statement(table, len(ended)), values)
+            if in_two:
+                connection.execute("commit")
+        except BaseException:
+            if in_two:
+                with suppress(sqlite3.Error):
+                    connection.execute("rollback")
+            raise
+        self._current.written_bytes += sum(map(len, ended.values()))
 
-    def _wake(self, batch: Iterable[_Waiting]) -> None:
-        futures = [future for _, _, future in batch]
+    def _wake(self, batch: Iterable[_Row]) -> None:
+        futures = [row.future for row in batch]
         self._written += len(futures)
-        self._durable_bytes += sum(len(record) for _, record, _ in batch)
+        self._durable_bytes += sum(len(row.record) for row in batch)
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(_settle, futures)
 
@@ -216,15 +323,32 @@ class SpoolWriter:
             self._on_trouble(f"no new spool file could be made, the old one goes on: {error}")
 
     def _rotate(self) -> None:
-        old_connection, old_lock = self._connection, self._lock
-        self._open_file()
+        """Go on in a new file, and take along what is begun and not finished.
+
+        It is in the new file before it leaves the old one, and it leaves that before its
+        lock is free: whoever adopts the old one finds it there no more, or, should this
+        process die amid it, in the new one as well.
+        """
+        old, new = self._current, self._new_file()
         try:
-            old_connection.close()
+            begun = iter(self._begun.items())
+            while some := dict(islice(begun, MOST_ROWS_PER_COMMIT)):
+                _insert_begun(new.connection, some)
+        except BaseException:
+            new.connection.close()
+            new.file.unlink()
+            new.lock.release()
+            raise
+        self._current = new
+        try:
+            if not self._suspect and self._begun:
+                old.connection.execute("delete from begun")
+            old.connection.close()
         except sqlite3.Error as error:
             self._on_trouble(f"an old spool file did not close cleanly: {error}")
-        old_lock.release()
+        old.lock.release()
 
-    def _open_file(self) -> None:
+    def _new_file(self) -> _Current:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._folder / f"{new_request_id()}{SUFFIX}"  # a UUIDv7: names sort by age
         file = SpoolFile(path)
@@ -233,61 +357,34 @@ class SpoolWriter:
             message = f"the new spool {str(path)!r} has a writer already"
             raise SpoolError(message)
         try:
-            connection = _create_database(path, file.uuid)
+            connection = create_database(path, file.uuid)
         except BaseException:
             file.unlink()
             lock.release()
             raise
-        self._file: SpoolFile = file
-        self._lock: Lock = lock
-        self._connection: sqlite3.Connection = connection
-        self._written_bytes = 0
+        return _Current(file, lock, connection)
 
     def _close_file(self) -> None:
         try:
-            self._connection.execute("pragma wal_checkpoint(truncate)")
-            self._connection.close()
+            self._current.connection.execute("pragma wal_checkpoint(truncate)")
+            self._current.connection.close()
         except sqlite3.Error as error:
             self._on_trouble(f"the spool did not close cleanly: {error}")
-        self._lock.release()
+        self._current.lock.release()
 
 
-@lru_cache(maxsize=MOST_ROWS_PER_COMMIT)
-def _insert_statement(rows: int) -> str:
-    row = "(?, ?, ?)"
-    return f"insert into finished (id, record, rewritten) values {', '.join([row] * rows)}"  # noqa: S608 - no value is in it
+def _insert_begun(connection: sqlite3.Connection, rows: dict[str, bytes]) -> None:
+    values = [value for pair in rows.items() for value in pair]
+    connection.execute(_statement("begun (id, record)", len(rows)), values)
 
 
-def _settle(futures: Iterable[asyncio.Future[bool]]) -> None:
+@lru_cache(maxsize=2 * MOST_ROWS_PER_COMMIT)
+def _statement(table: str, rows: int) -> str:
+    row = f"({', '.join('?' * (table.count(',') + 1))})"
+    return f"insert into {table} values {', '.join([row] * rows)}"  # noqa: S608 - no value is in it
+
+
+def _settle(futures: Sequence[asyncio.Future[bool]]) -> None:
     for future in futures:
         if not future.done():
             future.set_result(True)
-
-
-def _create_database(path: Path, spool_uuid: str) -> sqlite3.Connection:
-    # Made by us first, so that it is readable by its owner only; SQLite gives the WAL the
-    # same mode.
-    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
-    connection = sqlite3.connect(
-        path,
-        isolation_level=None,
-        check_same_thread=False,
-        cached_statements=MOST_ROWS_PER_COMMIT,
-    )
-    try:
-        mode = connection.execute("pragma journal_mode = wal").fetchone()[0]
-        if mode != "wal":
-            message = f"SQLite refused WAL mode for {str(path)!r} (it answered {mode!r})"
-            raise SpoolError(message)
-        connection.execute("pragma synchronous = full")
-        connection.execute(f"pragma busy_timeout = {BUSY_TIMEOUT_MS}")
-        connection.execute(f"pragma journal_size_limit = {WAL_LIMIT_BYTES}")
-        connection.execute("begin immediate")
-        for statement in SCHEMA:
-            connection.execute(statement)
-        connection.execute("insert into spool values (?, ?)", (spool_uuid, SPOOL_VERSION))
-        connection.execute("commit")
-    except BaseException:
-        connection.close()
-        raise
-    return connection

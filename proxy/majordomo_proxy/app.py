@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("majordomo_proxy")
 
+MEASURE_EVERY_S = 1.0
 OWN_PATHS = frozenset({"/health", "/readyz", "/metrics"})
 
 
@@ -71,19 +72,24 @@ class ProxyApp:
         self._spool = SpoolWriter(
             data.spool,
             rotate_bytes=self._settings.spool_rotate_bytes,
+            most_bytes=self._settings.spool_max_bytes,
             most_waiting_bytes=self._settings.spool_memory_bytes,
             on_trouble=self._on_spool_trouble,
         )
         self._relay = Relay(self._settings, keys, self._spool, self._metrics)
         await self._relay.start()
-        publisher = asyncio.create_task(self._publish(self._relay))
+        chores = [
+            asyncio.create_task(self._publish(self._relay)),
+            asyncio.create_task(self._measure(self._spool)),
+        ]
         # What was loaded until now stays: the collector need not go over it again.
         gc.collect()
         gc.freeze()
         try:
             yield
         finally:
-            publisher.cancel()
+            for chore in chores:
+                chore.cancel()
             # The server ends the lifespan before cancelled requests have written their
             # rows; the spool may close only when the last of them has.
             await self._relay.stop(timeout_s=self._settings.spool_wait_s + 5)
@@ -96,6 +102,13 @@ class ProxyApp:
             self._metrics.publish(relay.in_flight)
             await asyncio.sleep(PUBLISH_EVERY_S)
 
+    async def _measure(self, spool: SpoolWriter) -> None:
+        while True:
+            with contextlib.suppress(OSError):
+                # In a thread: a disk that hangs must not hold up what is relayed.
+                await asyncio.to_thread(spool.measure)
+            await asyncio.sleep(MEASURE_EVERY_S)
+
     def _on_spool_trouble(self, sentence: str) -> None:
         self._metrics.spool_troubles.inc()
         logger.error(sentence)
@@ -104,7 +117,8 @@ class ProxyApp:
         return JSONResponse({"status": "ok"})
 
     async def _ready(self, _: Request) -> Response:
-        trouble = self._spool.trouble if self._spool else "the proxy is starting"
+        spool = self._spool
+        trouble = (spool.trouble or spool.full) if spool else "the proxy is starting"
         if trouble is None:
             return JSONResponse({"status": "ready"})
         return JSONResponse({"status": "not ready", "reason": trouble}, status_code=503)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from majordomo_analytics.capture.media import usage_of_speech
 from majordomo_analytics.capture.reader import UsageReader
+from majordomo_analytics.capture.requests import NO_FACTS
 from majordomo_analytics.records import flags
 from majordomo_analytics.records.ids import new_request_id
 from majordomo_analytics.records.metadata import clean_text, without_api_keys
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 
 logger = logging.getLogger("majordomo_proxy")
+
+CUT_SHORT = "the proxy ended before the answer did"
 
 
 @dataclass(slots=True)
@@ -49,6 +52,10 @@ class Exchange:
         What was odd about the passage itself, from `records.flags`.
     caller_left
         Whether the caller hung up before the answer had told all it had to tell.
+    is_asked
+        Whether the provider was given the whole request.
+    is_recorded
+        Whether it gets a row: not while the spool is full and the settings say to serve on.
     """
 
     api_key_id: str
@@ -72,6 +79,8 @@ class Exchange:
     request_bytes: int = 0
     response_bytes: int = 0
     caller_left: bool = False
+    is_asked: bool = False
+    is_recorded: bool = True
     routed_model: str | None = None
     asks_for_usage: bool = False
     oddities: tuple[str, ...] = ()
@@ -118,6 +127,32 @@ class Exchange:
         the HTTP message ends: such a caller has all of the answer.
         """
         self.caller_left = self.answer is None or not self.answer.is_final
+
+    def begun_record(self) -> RequestRecord:
+        """Return the row of this request should no other follow: it was cut short.
+
+        What a body that is still coming will say is not known yet.
+        """
+        facts = self.request.finish() if self.is_asked else NO_FACTS
+        requested_model = _text(self.model_in_path or facts.model)
+        return RequestRecord(
+            id=self.id,
+            requested_at=self.started_at,
+            majordomo_api_key_id=self.api_key_id,
+            provider_api_key_hash=self.credential_hash,
+            provider_api_key_alias=_text(self.alias),
+            provider=self.provider.name,
+            api_flavour=self.flavour,
+            model=self.routed_model or requested_model,
+            requested_model=requested_model,
+            request_method=self.method,
+            request_path=clean_text(self.path),
+            outcome="interrupted",
+            error_message=CUT_SHORT,
+            retry_attempt=self.retry_attempt,
+            metadata=self.metadata.values,
+            flags=(*self.metadata.flags, *self.oddities),
+        )
 
     def record(self, outcome: Outcome, error_message: str | None = None) -> RequestRecord:
         """Return the row of this request, as it stands now.

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine
 from typing import TYPE_CHECKING
 
 import aiohttp
 
 from majordomo_analytics.capture.taking import UsageTaker
 from majordomo_analytics.records import flags
-from majordomo_analytics.records.request import encode_record
+from majordomo_proxy.callers import CallerLeftError, body_part, has_left
 from majordomo_proxy.headers import relay_response_headers
+from majordomo_proxy.recording import Recording
 from majordomo_proxy.refusals import LOG_ID, send_error
 from majordomo_proxy.sweep import Sweep
 from majordomo_proxy.troubles import described
@@ -25,7 +25,7 @@ from majordomo_proxy.troubles import described
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from starlette.types import Message, Receive, Send
+    from starlette.types import Receive, Send
     from yarl import URL
 
     from majordomo_analytics.records.request import Outcome
@@ -42,10 +42,6 @@ ROUTED_MODEL = b"X-Majordomo-Routed-Model"
 BODYLESS_STATUS = frozenset({204, 304})
 WATCH_AFTER_S = 0.05
 PROVIDER_SILENT = "the provider was silent for longer than the time set"
-
-
-class CallerLeftError(Exception):
-    """Raised when the caller hangs up before the whole request was read."""
 
 
 class Shared:
@@ -85,10 +81,8 @@ class Passage:
         self._seen_bytes = -1
         self._is_sending = False
         self._is_silent = False
-        self._durable: asyncio.Future[bool] | None = None
-        self._recorded_at = 0.0
+        self._recording = Recording(shared.settings, shared.spool, shared.metrics, exchange)
         self._started = False
-        self._recorded = False
         self._too_large = False
         self._task: asyncio.Task[None] | None = None
         self._is_abandoned = False
@@ -129,7 +123,7 @@ class Passage:
                 await self._fail("timeout", 504, PROVIDER_SILENT)
             elif not self._is_abandoned:
                 await self._fail("interrupted", 503, "the proxy was told to stop")
-            elif not self._recorded:
+            elif not self._recording.is_finished:
                 left = self._exchange.caller_left
                 await self._write_row("client_disconnected" if left else "completed")
         finally:
@@ -150,7 +144,7 @@ class Passage:
             data = self._stream_body(body)
         else:
             data = body.pop() or None
-            self._asked_at = asyncio.get_running_loop().time()
+            self._is_asked()
         return await self._shared.session.request(
             self._exchange.method,
             url,
@@ -174,7 +168,11 @@ class Passage:
                 self._too_large = True
                 raise CallerLeftError
             yield chunk
+        self._is_asked()
+
+    def _is_asked(self) -> None:
         self._asked_at = asyncio.get_running_loop().time()
+        self._exchange.is_asked = True
 
     async def _pass_on(self, response: aiohttp.ClientResponse) -> None:
         exchange, send = self._exchange, self._send
@@ -206,6 +204,7 @@ class Passage:
             await self._write_row("completed")
             await send(start)
         else:
+            await self._recording.begun()
             await send(start)
             self._started = True
             while chunk := await content.readany():
@@ -246,21 +245,9 @@ class Passage:
 
     async def _write_row(self, outcome: Outcome, message: str | None = None) -> None:
         """Make the row durable, or give up waiting for that after the time set."""
-        if self._watcher is None and not self._is_abandoned and _has_left(self._receive):
+        if self._watcher is None and not self._is_abandoned and has_left(self._receive):
             self._caller_left()
-        self._recorded = True
-        shared = self._shared
-        try:
-            record = self._exchange.record(outcome, message)
-            durable = shared.spool.append(record.id, encode_record(record))
-        except Exception:
-            logger.exception("a row could not be made")
-            shared.metrics.count_lost_row("not_made")
-            return
-        shared.metrics.count_row(record)
-        self._durable = durable
-        if not await durable:
-            shared.metrics.late_rows.inc()
+        await self._recording.finish(outcome, message)
 
     async def _fail_by(self, error: Exception) -> None:
         if self._too_large:
@@ -280,7 +267,7 @@ class Passage:
         When the answer has begun there is no way to say it: returning without its end
         makes the server cut the connection, which is what the provider did too.
         """
-        if self._recorded:
+        if self._recording.is_finished:
             return
         exchange = self._exchange
         tell = not self._started and not exchange.caller_left
@@ -297,19 +284,20 @@ class Passage:
         when the answer takes longer than most cost to relay; before, one look at the end
         tells.
         """
-        if self._recorded:
-            if self._durable is not None and not self._durable.done():
-                self._recorded_at = self._recorded_at or now
-                if now - self._recorded_at >= self._shared.settings.spool_wait_s:
-                    self._durable.set_result(False)
-        else:
-            if (
-                self._watcher is None
-                and self._asked_at is not None
-                and now - self._asked_at >= WATCH_AFTER_S
-            ):
-                self._watcher = asyncio.get_running_loop().create_task(self._wait_for_disconnect())
-            self._look_for_silence(now)
+        self._recording.look(now)
+        if self._recording.is_finished:
+            return
+        if (
+            self._watcher is None
+            and self._asked_at is not None
+            and now - self._asked_at >= WATCH_AFTER_S
+        ):
+            self._watcher = asyncio.get_running_loop().create_task(self._wait_for_disconnect())
+        self._look_for_silence(now)
+
+    def look_first(self) -> None:
+        """Let the spool know of a request that was not answered at once."""
+        self._recording.begin()
 
     def _look_for_silence(self, now: float) -> None:
         """Give up when nothing has moved for too long, towards the provider or back.
@@ -318,7 +306,7 @@ class Passage:
         the request, or a caller who does not send it, is.
         """
         moved = self._exchange.request_bytes + self._exchange.response_bytes
-        if self._is_sending or moved != self._seen_bytes:
+        if self._is_sending or self._recording.is_waiting or moved != self._seen_bytes:
             self._seen_bytes = moved
             self._silent_since = now
         elif now - self._silent_since >= self._shared.settings.read_timeout_s:
@@ -329,7 +317,7 @@ class Passage:
     async def _wait_for_disconnect(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        if not self._recorded:
+        if not self._recording.is_finished:
             self._caller_left()
 
     def _caller_left(self) -> None:
@@ -347,37 +335,8 @@ class Passage:
         self._patience = loop.call_later(patience_s, self._give_up)
 
     def _give_up(self) -> None:
-        if not self._recorded and self._task is not None:
+        if not self._recording.is_finished and self._task is not None:
             self._task.cancel()
-
-
-def body_part(message: Message) -> tuple[bytes, bool]:
-    """Return the bytes of an ASGI request message, and whether more come.
-
-    Raises
-    ------
-    CallerLeftError
-        If the caller hung up instead.
-    """
-    if message["type"] == "http.disconnect":
-        raise CallerLeftError
-    return message.get("body", b""), message.get("more_body", False)
-
-
-def _has_left(receive: Receive) -> bool:
-    """Return whether a message waits that says the caller hung up; never waits itself.
-
-    Runs the server's `receive` up to the point where it would wait, and no further.
-    """
-    waiting = receive()
-    if not isinstance(waiting, Coroutine):
-        return False
-    try:
-        waiting.send(None)
-    except StopIteration as done:
-        return bool(done.value["type"] == "http.disconnect")
-    waiting.close()
-    return False
 
 
 def _content_length(value: str | None) -> int | None:

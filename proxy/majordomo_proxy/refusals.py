@@ -14,14 +14,23 @@ LOG_ID = b"X-Majordomo-Log-Id"
 class RefusedError(Exception):
     """Raised when the proxy answers by itself: nothing was sent to a provider."""
 
-    def __init__(self, status: int, reason: str, message: str) -> None:
+    def __init__(
+        self, status: int, reason: str, message: str, *, retry_after_s: int | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.reason = reason
+        self.retry_after_s = retry_after_s
 
 
 async def send_error(
-    send: Send, status: int, kind: str, message: str, *, log_id: str | None = None
+    send: Send,
+    status: int,
+    kind: str,
+    message: str,
+    *,
+    log_id: str | None = None,
+    retry_after_s: int | None = None,
 ) -> None:
     """Answer with an error of the proxy's own, as JSON."""
     body = json.dumps({"error": {"type": kind, "message": message}}).encode("utf-8")
@@ -29,6 +38,8 @@ async def send_error(
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode("ascii")),
     ]
+    if retry_after_s is not None:
+        headers.append((b"retry-after", str(retry_after_s).encode("ascii")))
     if log_id is not None:
         headers.append((LOG_ID, log_id.encode("ascii")))
     await send({"type": "http.response.start", "status": status, "headers": headers})

@@ -18,6 +18,7 @@ from majordomo_analytics.capture.flavours import flavour_of, model_in_path
 from majordomo_analytics.capture.requests import RequestReader
 from majordomo_analytics.capture.routing import with_model
 from majordomo_analytics.records.metadata import KeyNameQuota, read_metadata
+from majordomo_proxy.callers import CallerLeftError, body_part
 from majordomo_proxy.exchange import Exchange
 from majordomo_proxy.headers import (
     HeaderError,
@@ -25,7 +26,7 @@ from majordomo_proxy.headers import (
     query_without_credentials,
     sort_request_headers,
 )
-from majordomo_proxy.passage import CallerLeftError, Passage, Shared, body_part
+from majordomo_proxy.passage import Passage, Shared
 from majordomo_proxy.refusals import RefusedError, send_error
 from majordomo_proxy.targets import TO_BE_ROUTED, Targets
 
@@ -46,6 +47,9 @@ streams through."""
 
 ASKABLE = frozenset({"chat", "completions"})
 """Flavours whose streams state usage if `stream_options` ask for it."""
+
+RETRY_AFTER_S = 5
+"""When a caller may try again who came while the spool was full."""
 
 AUTOMATIC_HEADERS = frozenset({"Accept", "Accept-Encoding", "Content-Type", "User-Agent"})
 
@@ -112,7 +116,13 @@ class Relay:
                 url = self._address(scope, headers, exchange)
             except RefusedError as refused:
                 self._metrics.count_refused(refused.reason)
-                await send_error(send, refused.status, refused.reason, str(refused))
+                await send_error(
+                    send,
+                    refused.status,
+                    refused.reason,
+                    str(refused),
+                    retry_after_s=refused.retry_after_s,
+                )
             except CallerLeftError:
                 self._metrics.count_refused("caller_left")
             else:
@@ -136,6 +146,7 @@ class Relay:
             raise RefusedError(
                 401, "invalid_api_key", "the API key in X-Majordomo-Key is unknown or revoked"
             )
+        is_recorded = self._has_room()
         raw_path: bytes = scope.get("raw_path") or scope["path"].encode("utf-8")
         path = raw_path.decode("ascii", "replace")
         provider = self._targets.find(headers.provider, path)
@@ -153,12 +164,29 @@ class Relay:
                 content_encoding=headers.content_encoding, content_type=headers.content_type
             ),
             model_in_path=model_in_path(path),
+            is_recorded=is_recorded,
         )
         if exchange.flavour in ASKABLE:
             exchange.asks_for_usage = provider is TO_BE_ROUTED or self._targets.asks_for_usage(
                 provider, path, scope["query_string"]
             )
         return headers, exchange
+
+    def _has_room(self) -> bool:
+        """Return whether the spool can take the row of one more request.
+
+        Raises
+        ------
+        RefusedError
+            503 if it cannot and the settings do not say to go on without.
+        """
+        reason = self._shared.spool.full
+        if reason is None:
+            return True
+        if self._settings.when_spool_full == "refuse":
+            message = f"no row could be kept of this request: {reason}"
+            raise RefusedError(503, "spool_full", message, retry_after_s=RETRY_AFTER_S)
+        return False
 
     def _edit(
         self,

@@ -24,6 +24,9 @@ SETTINGS_VARIABLE = "MAJORDOMO_WORKER_SETTINGS"
 
 LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 ABANDONED_POLICIES = ("drain", "cancel")
+WHEN_SPOOL_FULL = ("refuse", "serve")
+FEWEST_FILES = 3
+"""Spool files a worker needs room for: one is written, one is drained, one is removed."""
 
 
 def setting(
@@ -56,6 +59,15 @@ class Settings:
     spool_rotate_bytes: int = setting(64 * MIB, "size at which a new spool file is begun", least=1)
     spool_memory_bytes: int = setting(
         64 * MIB, "rows that may wait in memory for a failing disk; more are lost", least=1
+    )
+    spool_max_bytes: int = setting(
+        8 * 2**30, "room that all spools may take on disk; over it the spool is full", least=1
+    )
+    when_spool_full: str = setting(
+        "refuse",
+        "a request while the spool is full: refuse answers 503, serve relays and counts the "
+        "row as lost",
+        choices=WHEN_SPOOL_FULL,
     )
     abandoned_policy: str = setting(
         "drain",
@@ -142,12 +154,26 @@ def load_settings(
         if value is not None:
             found[name] = _value(name, value, f"option --{name.replace('_', '-')}")
     upstreams = read_upstreams(tables, routes, environment, str(config))
-    return Settings(
+    settings = Settings(
         **found,
         providers=upstreams.providers,
         credential_variables=upstreams.credential_variables,
         routes=upstreams.routes,
     )
+    _check_room(settings)
+    return settings
+
+
+def _check_room(settings: Settings) -> None:
+    """Raise for a spool that would be full for good: files go as a whole."""
+    least = FEWEST_FILES * settings.workers * settings.spool_rotate_bytes
+    if settings.spool_max_bytes < least:
+        message = (
+            f"spool_max_bytes is {settings.spool_max_bytes:,}; with {settings.workers} workers "
+            f"and spool_rotate_bytes of {settings.spool_rotate_bytes:,} it must be at least "
+            f"{least:,}"
+        )
+        raise SettingsError(message)
 
 
 def settings_to_text(settings: Settings) -> str:

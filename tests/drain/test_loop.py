@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
@@ -17,7 +18,9 @@ from majordomo_analytics.errors import LakeError
 from majordomo_analytics.lake.table import append_once
 from majordomo_analytics.records.request import encode_record
 from majordomo_analytics.records.usage import Usage
-from majordomo_analytics.spool.files import SpoolFile, drain_lock, spool_files
+from majordomo_analytics.spool.database import create_database
+from majordomo_analytics.spool.files import SpoolFile, spool_files
+from majordomo_analytics.spool.locks import drain_lock
 from majordomo_analytics.spool.writer import SpoolWriter
 from tests.drain.spools import spool
 from tests.support.proxy import lake_rows, mdm
@@ -116,8 +119,8 @@ def test_a_commit_that_failed_but_reached_the_disk_is_counted_once(
     insert = SpoolWriter._insert
     failures = iter([True])
 
-    def insert_and_fail_once(self: SpoolWriter, rows: Any, *, rewritten: bool) -> None:
-        insert(self, rows, rewritten=rewritten)
+    def insert_and_fail_once(self: SpoolWriter, *rows: Any, rewritten: bool) -> None:
+        insert(self, *rows, rewritten=rewritten)
         if next(failures, False):
             raise sqlite3.OperationalError("disk I/O error")
 
@@ -131,7 +134,8 @@ def test_a_commit_that_failed_but_reached_the_disk_is_counted_once(
 
 
 def test_rewritten_rows_wait_for_an_older_spool_that_makes_trouble(data: DataDirectory) -> None:
-    (data.spool / "0000.sqlite").write_bytes(b"this is no database" * 100)
+    with closing(create_database(data.spool / "0000.sqlite", "0000")) as newer:
+        newer.execute("update spool set version = 99")
 
     async def rewrite() -> None:
         writer = SpoolWriter(data.spool)
@@ -143,7 +147,7 @@ def test_rewritten_rows_wait_for_an_older_spool_that_makes_trouble(data: DataDir
     asyncio.run(rewrite())
     assert drain_once(data).rows == 0
 
-    (data.spool / "0000.sqlite").unlink()
+    SpoolFile(data.spool / "0000.sqlite").unlink()
     assert drain_once(data).rows == 1
 
 
@@ -154,17 +158,114 @@ def test_a_spool_whose_worker_died_while_making_it_is_removed(data: DataDirector
     assert spool_files(data.spool) == []
 
 
-def test_a_damaged_spool_does_not_hold_up_the_others(data: DataDirectory) -> None:
-    """Nothing of it is removed, and the exit status says that something is left."""
-    (data.spool / "0000.sqlite").write_bytes(b"this is no database" * 100)
+def test_a_damaged_spool_is_set_aside_and_does_not_hold_up_the_others(
+    data: DataDirectory,
+) -> None:
+    """Nothing of it is removed; the exit status says it once, the next drain is well."""
+    damaged = b"this is no database" * 100
+    (data.spool / "0000.sqlite").write_bytes(damaged)
     spool(data, a_record())
 
     ended = mdm("drain", "--data", str(data.root), "--once", check=False)
 
     assert ended.returncode == 3
-    assert "0000.sqlite" in ended.stderr
+    said = " ".join(ended.stderr.split())
+    assert "the spool 0000 was damaged: 0 of its rows were saved" in said
     assert len(lake_rows(data.root)) == 1
-    assert (data.spool / "0000.sqlite").exists()
+    assert (data.quarantine / "0000.sqlite").read_bytes() == damaged
+    assert spool_files(data.spool) == []
+    assert mdm("drain", "--data", str(data.root), "--once").returncode == 0
+
+
+def test_what_was_begun_with_a_worker_that_is_gone_gets_a_row_that_says_so(
+    data: DataDirectory,
+) -> None:
+    """And what had an end keeps it; the spool goes when the lake has both."""
+    ended, cut = a_record(), a_record(outcome="interrupted", model=None)
+
+    async def die_amid_it() -> None:
+        writer = SpoolWriter(data.spool)
+        await writer.begin(ended.id, b"never seen")
+        await writer.begin(cut.id, encode_record(cut))
+        await writer.append(ended.id, encode_record(ended))
+        writer.close()
+
+    asyncio.run(die_amid_it())
+    report = drain_once(data)
+
+    assert (report.rows, report.spools_removed, report.troubles) == (2, 1, ())
+    outcomes = {row["id"]: row["outcome"] for row in lake_rows(data.root)}
+    assert outcomes == {ended.id: "completed", cut.id: "interrupted"}
+
+
+def test_what_a_living_worker_has_begun_is_left_to_it(data: DataDirectory) -> None:
+    record = a_record()
+
+    async def begin() -> SpoolWriter:
+        writer = SpoolWriter(data.spool)
+        await writer.begin(record.id, encode_record(record))
+        return writer
+
+    living = asyncio.run(begin())
+    assert drain_once(data) == DrainReport()
+    living.close()
+    assert drain_once(data).rows == 1
+
+
+def test_a_begun_request_in_two_spools_is_one_row_whichever_is_drained_first(
+    data: DataDirectory,
+) -> None:
+    """A worker that dies amid a new file has it in both; the end is in the newer one."""
+    record = a_record()
+    begun = a_record(id=record.id, outcome="interrupted", requested_at=record.requested_at)
+
+    async def write() -> None:
+        for is_end in (False, True):
+            writer = SpoolWriter(data.spool)
+            await writer.begin(record.id, encode_record(begun))
+            if is_end:
+                await writer.append(record.id, encode_record(record))
+            writer.close()
+
+    asyncio.run(write())
+    older, newer = spool_files(data.spool)
+    aside = older.path.rename(data.root / older.path.name)
+    assert drain_once(data).rows == 1
+    assert not newer.path.exists()
+    aside.rename(older.path)
+
+    assert drain_once(data) == DrainReport(rows=0, spools_removed=1)
+    (row,) = lake_rows(data.root)
+    assert (row["id"], row["outcome"]) == (record.id, "completed")
+
+
+def test_a_spool_that_cannot_be_written_is_drained_all_the_same_and_stays(
+    data: DataDirectory,
+) -> None:
+    """As on a disk that is full; what was begun in it has its row once there is room."""
+    finished, begun = a_record(), a_record(outcome="interrupted")
+
+    async def write() -> None:
+        writer = SpoolWriter(data.spool)
+        await writer.append(finished.id, encode_record(finished))
+        await writer.begin(begun.id, encode_record(begun))
+        writer.close()
+
+    asyncio.run(write())
+    (file,) = spool_files(data.spool)
+    with closing(sqlite3.connect(file.path)) as connection:
+        connection.execute(
+            "create trigger no_room before delete on begun "
+            "begin select raise(abort, 'database or disk is full'); end"
+        )
+    report = drain_once(data)
+    assert (report.rows, report.spools_removed) == (1, 0)
+    assert "disk is full" in report.troubles[0]
+
+    with closing(sqlite3.connect(file.path)) as connection:
+        connection.execute("drop trigger no_room")
+    assert drain_once(data) == DrainReport(rows=1, spools_removed=1)
+    assert {row["id"] for row in lake_rows(data.root)} == {finished.id, begun.id}
 
 
 def test_a_record_of_a_newer_version_stays_in_the_spool(data: DataDirectory) -> None:

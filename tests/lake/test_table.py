@@ -162,10 +162,15 @@ def test_files_are_chosen_by_day_with_both_ends_included(lake: Path) -> None:
     assert snapshot.rows == 3
 
 
-def test_ids_that_the_lake_holds_are_found(lake: Path) -> None:
-    append_once(lake, rows("a", "b"), application="spool", first=1, last=2)
+def test_ids_that_the_lake_holds_are_found_on_the_days_that_are_asked_for(lake: Path) -> None:
+    days = [date(2026, 11, 19), date(2026, 11, 20)]
+    for number, day in enumerate(days, 1):
+        batch = rows(f"a{number}", f"b{number}", day=day)
+        append_once(lake, batch, application="spool", first=number, last=number)
 
-    assert ids_held(lake, ["b", "c"]) == {"b"}
+    asked = ["b1", "b2", "c"]
+    assert ids_held(lake, asked, first=days[0], last=days[1]) == {"b1", "b2"}
+    assert ids_held(lake, asked, first=days[1], last=days[1]) == {"b2"}
 
 
 def test_a_lake_that_is_not_there_is_said_so_and_not_made(tmp_path: Path) -> None:

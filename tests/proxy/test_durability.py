@@ -87,7 +87,9 @@ def test_a_caller_is_released_when_the_disk_stalls_for_too_long(tmp_path: Path) 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 @pytest.mark.parametrize("framing", FRAMINGS)
-def test_fdatasync_comes_before_the_last_send(tmp_path: Path, framing: str) -> None:
+def test_fdatasync_comes_before_the_headers_and_before_the_last_send(
+    tmp_path: Path, framing: str
+) -> None:
     """SIGKILL does not prove that a row survives the loss of power; this order does."""
     trace = tmp_path / "trace"
     strace = ("strace", "-ff", "-ttt", "-e", "trace=fdatasync,sendto,sendmsg,write,writev")
@@ -115,4 +117,5 @@ def test_fdatasync_comes_before_the_last_send(tmp_path: Path, framing: str) -> N
     last_send = next(i for i in sends if i >= head and END[framing] in calls[i][1])
     asked = max(i for i, (_, call) in enumerate(calls) if i < head and "POST /v1" in call)
     synced = [i for i, (_, call) in enumerate(calls) if call.startswith("fdatasync(")]
+    assert any(asked < i < head for i in synced), "no fdatasync before the headers"
     assert any(asked < i < last_send for i in synced), "no fdatasync before the last send"

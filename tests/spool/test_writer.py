@@ -7,6 +7,7 @@ import os
 import sqlite3
 import stat
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -121,7 +122,7 @@ def test_trap_24_file_that_fails_is_left_and_its_rows_go_to_a_fresh_one(
     async def run() -> None:
         writer = SpoolWriter(tmp_path, on_trouble=troubles.append)
         await writer.append("before", b"r")
-        broken = writer._connection
+        broken = writer._current.connection
         broken.execute("drop table finished")
         await asyncio.wait_for(writer.append("after", b"r"), 5)
         assert writer.trouble is None
@@ -153,10 +154,10 @@ def test_trap_24_rows_wait_in_memory_while_nothing_can_be_written(
         full.set()
         insert = SpoolWriter._insert
 
-        def no_space(self: SpoolWriter, rows: list[tuple[str, bytes]], *, rewritten: bool) -> None:
+        def no_space(self: SpoolWriter, *rows: dict[str, bytes], rewritten: bool) -> None:
             if full.is_set():
                 raise sqlite3.OperationalError("database or disk is full")
-            insert(self, rows, rewritten=rewritten)
+            insert(self, *rows, rewritten=rewritten)
 
         monkeypatch.setattr(SpoolWriter, "_insert", no_space)
         future = writer.append("a", b"r")
@@ -257,3 +258,149 @@ def test_more_rows_than_memory_should_hold_are_refused(tmp_path: Path) -> None:
     asyncio.run(run())
 
     assert len(rows_on_disk(tmp_path)) == 11
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    """Wait for what the writer's thread does."""
+    while not holds():  # noqa: ASYNC110 - no event of a loop tells of it
+        await asyncio.sleep(0.001)
+
+
+def begun_on_disk(folder: Path) -> list[tuple[str, str, bytes]]:
+    """Return spool, id and record of what is begun, as any SQLite reads it."""
+    found = []
+    for file in spool_files(folder):
+        if file.was_never_begun():  # it is being made
+            continue
+        with closing(sqlite3.connect(file.path)) as connection:
+            rows = connection.execute("select id, record from begun order by id")
+            found += [(file.uuid, *row) for row in rows]
+    return found
+
+
+def test_a_begun_request_is_on_disk_until_its_end_takes_its_place(tmp_path: Path) -> None:
+    async def run() -> None:
+        writer = SpoolWriter(tmp_path)
+        assert await writer.begin("a", b"begun a")
+        assert await writer.begin("b", b"begun b")
+        assert begun_on_disk(tmp_path) == [
+            (writer.uuid, "a", b"begun a"),
+            (writer.uuid, "b", b"begun b"),
+        ]
+        await writer.append("a", b"ended a")
+        assert begun_on_disk(tmp_path) == [(writer.uuid, "b", b"begun b")]
+        writer.close()
+
+    asyncio.run(run())
+
+    assert [row[1:3] for row in rows_on_disk(tmp_path)] == [("a", b"ended a")]
+
+
+def test_a_request_whose_beginning_and_end_share_a_commit_leaves_no_beginning(
+    tmp_path: Path,
+) -> None:
+    async def run() -> None:
+        writer = SpoolWriter(tmp_path)
+        (file,) = spool_files(tmp_path)
+        with closing(sqlite3.connect(file.path, isolation_level=None)) as other:
+            other.execute("begin immediate")
+            held_up = writer.append("first", b"r")
+            await asyncio.sleep(0.1)
+            futures = [writer.begin("a", b"begun"), writer.append("a", b"ended")]
+            futures.append(writer.begin("b", b"begun"))
+            other.execute("rollback")
+        assert await asyncio.gather(held_up, *futures) == [True] * 4
+        writer.close()
+
+    asyncio.run(run())
+
+    assert [row[1] for row in rows_on_disk(tmp_path)] == ["first", "a"]
+    assert [row[1] for row in begun_on_disk(tmp_path)] == ["b"]
+
+
+def test_what_is_begun_goes_along_into_the_next_file(tmp_path: Path) -> None:
+    """In one file at any time, so that nobody takes it for lost while it goes on."""
+
+    async def run() -> None:
+        writer = SpoolWriter(tmp_path, rotate_bytes=1)
+        first = writer.uuid
+        begun = [writer.begin(f"open-{number:03}", b"begun") for number in range(300)]
+        await asyncio.gather(*begun)
+        await writer.append("a", b"ended")
+        await until(lambda: writer.uuid != first)
+        await until(lambda: {row[0] for row in begun_on_disk(tmp_path)} == {writer.uuid})
+        assert len(begun_on_disk(tmp_path)) == 300
+        await writer.append("open-007", b"ended")
+        await until(lambda: len(spool_files(tmp_path)) == 3)
+        await until(lambda: len(begun_on_disk(tmp_path)) == 299)
+        assert {row[0] for row in begun_on_disk(tmp_path)} == {writer.uuid}
+        writer.close()
+
+    asyncio.run(asyncio.wait_for(run(), 30))
+
+    assert {row[1] for row in rows_on_disk(tmp_path)} == {"a", "open-007"}
+
+
+def test_what_is_begun_goes_along_when_a_file_fails(tmp_path: Path) -> None:
+    """The old file keeps it too, as nothing more is written there."""
+
+    async def run() -> None:
+        writer = SpoolWriter(tmp_path)
+        await writer.begin("open", b"begun")
+        old = writer.uuid
+        writer._current.connection.execute("drop table finished")
+        await asyncio.wait_for(writer.append("a", b"ended"), 5)
+        assert begun_on_disk(tmp_path) == [(old, "open", b"begun"), (writer.uuid, "open", b"begun")]
+        writer.close()
+
+    asyncio.run(run())
+
+
+def test_a_spool_over_its_bound_is_full_until_it_is_drained(tmp_path: Path) -> None:
+    """It begins a new file by itself: the one it writes could not go."""
+
+    async def run() -> None:
+        writer = SpoolWriter(tmp_path, most_bytes=200_000)
+        writer.measure()
+        assert writer.full is None
+        first = writer.uuid
+        for number in range(30):
+            await writer.append(str(number), b"x" * 10_000)
+        size = writer.measure()
+        assert size > 200_000
+        assert writer.full is not None
+        assert f"{size:,} bytes, and may take 200,000" in writer.full
+        await until(lambda: writer.uuid != first)
+        # The writer lock of the old one is given back last.
+        lock = SpoolFile(tmp_path / f"{first}.sqlite").writer_lock
+        await until(lock.acquire)
+        SpoolFile(tmp_path / f"{first}.sqlite").unlink()
+        lock.release()
+        writer.measure()
+        assert writer.full is None
+        writer.close()
+
+    asyncio.run(asyncio.wait_for(run(), 30))
+
+
+def test_a_spool_is_full_before_memory_is(tmp_path: Path) -> None:
+    """What is under way can still hand its end over."""
+
+    async def run() -> None:
+        writer = SpoolWriter(tmp_path, most_waiting_bytes=10_000)
+        (file,) = spool_files(tmp_path)
+        other = sqlite3.connect(file.path, isolation_level=None)
+        other.execute("begin immediate")
+        for taken in range(8):
+            assert writer.full is None
+            writer.append(str(taken), b"x" * 1000)
+        assert writer.full is not None
+        assert "wait for the disk" in writer.full
+        last = writer.append("under way", b"x" * 1000)
+        other.execute("rollback")
+        other.close()
+        assert await last
+        assert writer.full is None
+        writer.close()
+
+    asyncio.run(run())
