@@ -1,7 +1,7 @@
 """How fast Postgres catches up: the drain beside plain COPY of the same rows, in one run.
 
 Requests wait in spools, as after an outage of Postgres. The drain gives them to Postgres in
-one process: it reads and decodes, prices, and commits batches that no repetition can double.
+one process: it reads, decodes, prices, and commits batches that no repetition can double.
 COPY puts the rows that came of it, as Postgres itself wrote them out, into the same table
 with the same indexes, in batches of the same size: what a loader costs at the least that
 computes nothing and promises nothing.
@@ -21,10 +21,10 @@ import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psycopg
 
@@ -36,6 +36,9 @@ from majordomo_analytics.records.request import RequestRecord, encode_record
 from majordomo_analytics.records.usage import Usage
 from majordomo_analytics.spool.writer import SpoolWriter
 from tests.support.server import running_server
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 WANTED_ROWS_PER_SECOND = 10_000
 MODELS = {"openai": ("gpt-4o", "gpt-4o-mini"), "anthropic": ("claude-sonnet-4-5",)}
@@ -54,11 +57,11 @@ def main() -> None:
         ratios, rates = [], []
         for _ in range(arguments.rounds):
             reset(server.dsn)
-            drained_s, cpu_s = timed(lambda: drain(data, server.dsn, arguments.rows))
+            drained_s, cpu_s = timed(partial(drain, data, server.dsn, arguments.rows))
             batches = written_out(server.dsn)
             with psycopg.connect(server.dsn) as connection:
                 connection.execute("truncate llm_requests")
-            copied_s, _ = timed(lambda batches=batches: copy(server.dsn, batches))
+            copied_s, _ = timed(partial(copy, server.dsn, batches))
             rates.append(arguments.rows / drained_s)
             ratios.append(drained_s / copied_s)
             print(
