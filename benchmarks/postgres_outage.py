@@ -142,7 +142,7 @@ def broken(state: str, server: Server, line: Line) -> Iterator[None]:
 
 
 def let_wait(proxy: RunningProxy, rows: int) -> None:
-    """Have rows wait in spools whose worker is gone, and the drain begin with all at once."""
+    """Have rows wait in spools whose worker is gone, and the drain begin with them."""
     (drain,) = set(children(proxy.supervisor)) - set(proxy.workers())
     os.kill(drain, signal.SIGSTOP)
     try:
@@ -162,7 +162,7 @@ def ask(proxy: RunningProxy, rate: float, seconds: float) -> list[float]:
 
 
 async def call(port: int, key: str, rate: float, seconds: float) -> list[float]:
-    """Call at a steady rate, whether answers come or not; each counts from when it is due."""
+    """Call at a steady rate, whether answers come or not; each counts from when due."""
     request = Stand({}, {}, key).request(BODY)
     due: asyncio.Queue[float | None] = asyncio.Queue()
     answered_ms: list[float] = []
