@@ -1,4 +1,4 @@
-"""Compare what the callers saw with the rows: nothing lost, nothing doubled, nothing made up."""
+"""Compare what the callers saw with the rows: none lost, none doubled, none made up."""
 
 from __future__ import annotations
 
@@ -56,10 +56,11 @@ def check(
     for call in calls:
         if call.id is None or call.name in lost:
             continue
-        row = by_id.get(call.id)
-        if row is None:
+        if call.id not in by_id:
             wrong.append(f"no row: {call}")
-        elif row["raw_metadata"].get("Call") != call.name:
+            continue
+        row = by_id[call.id]
+        if row["raw_metadata"].get("Call") != call.name:
             wrong.append(f"another call's row: {call}: {row}")
         elif call.has_ended:
             wrong += [f"{what}: {call}: {row}" for what in _wrong_of_ended(call, row)]

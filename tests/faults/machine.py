@@ -65,7 +65,7 @@ class Machine:
         return RunningProxy(self.data, self.port, self.key, self._groups[-1])
 
     def start(self, *, wait: bool = True) -> None:
-        """Start another one, on another port: children of the last may hold that one still."""
+        """Start another one, on a port that no child of the last one holds."""
         deadline = time.monotonic() + START_WITHIN_S
         while True:
             self.port = free_port()

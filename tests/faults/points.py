@@ -1,8 +1,8 @@
 """The named points at which a process of the product can be made to die.
 
 A point is a step of the product, found by its name or by the SQL it runs, and whether the
-process dies before it or after it. The product knows nothing of them: `seam/sitecustomize.py`
-puts itself around the steps in the processes that a test starts.
+process dies before it or after it. The product knows nothing of them: the seam puts itself
+around the steps in the processes that a test starts.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The provider of the fault tests: it knows which calls it got, and which it answered whole."""
+"""The provider of the fault tests: it knows what it was asked, and answered whole."""
 
 from __future__ import annotations
 

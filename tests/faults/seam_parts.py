@@ -1,4 +1,4 @@
-"""What `seam/sitecustomize.py` does in a process of the product, once it is wanted there."""
+"""What `seam/sitecustomize.py` does in a process of the product that is to obey."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, tzinfo
+from functools import partial
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from pathlib import Path
@@ -34,17 +35,15 @@ def install(folder: str, role: str) -> None:
         module, _, step = point.step.partition(":")
         if module == "sql":
             continue
+        wrap = partial(put_around, step, deaths.around(name, point))
         if module in sys.modules:
-            put_around(sys.modules[module], step, deaths.around(name, point))
+            wrap(sys.modules[module])
         else:
-            changes.after(
-                module, lambda m, s=step, n=name, p=point: put_around(m, s, deaths.around(n, p))
-            )
+            changes.after(module, wrap)
     constants = Path(folder, "constants.json")
-    if constants.exists():
-        for name, value in json.loads(constants.read_text()).items():
-            module, _, constant = name.partition(":")
-            changes.after(module, lambda m, c=constant, v=value: set_constant(m, c, v))
+    for name, value in json.loads(constants.read_text()).items():
+        module, _, constant = name.partition(":")
+        changes.after(module, partial(set_constant, constant, value))
     clock = Clock(folder)
     time.time, time.time_ns = clock.time, clock.time_ns
     for module in READS_THE_CLOCK:
@@ -96,7 +95,7 @@ class Deaths:
         return wrap
 
 
-def put_around(module: ModuleType, step: str, wrap: Callable[[Any], Any]) -> None:
+def put_around(step: str, wrap: Callable[[Any], Any], module: ModuleType) -> None:
     owner: Any = module
     *owners, name = step.split(".")
     for one in owners:
@@ -104,13 +103,13 @@ def put_around(module: ModuleType, step: str, wrap: Callable[[Any], Any]) -> Non
     setattr(owner, name, wrap(getattr(owner, name)))
 
 
-def set_constant(module: ModuleType, name: str, value: Any) -> None:
+def set_constant(name: str, value: Any, module: ModuleType) -> None:
     getattr(module, name)  # to fail when it has another name by now
     setattr(module, name, value)
 
 
 class Changes(MetaPathFinder):
-    """Changes modules right after they were executed, before anyone took names from them."""
+    """Changes modules right after they ran, before anyone took names from them."""
 
     def __init__(self) -> None:
         self._changes: dict[str, list[Callable[[ModuleType], None]]] = {}
@@ -177,7 +176,8 @@ def watch_sql(folder: str, deaths: Deaths) -> None:
     def connect_watched(database: Any, *arguments: Any, **named: Any) -> sqlite3.Connection:
         if "/spool/" in str(database):
             named["factory"] = Watched
-        return connect(database, *arguments, **named)
+        connection: sqlite3.Connection = connect(database, *arguments, **named)
+        return connection
 
     sqlite3.connect = connect_watched  # type: ignore[assignment]
 

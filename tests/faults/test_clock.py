@@ -20,6 +20,7 @@ from tests.faults.ledger import check, rows_in
 from tests.faults.load import Load
 from tests.faults.provider import Provider
 from tests.faults.seams import Seams
+from tests.faults.test_full_disk import until
 from tests.support.proxy import lake_rows, mdm, running_proxy
 from tests.support.records import a_record
 from tests.support.upstream import Upstream
@@ -75,8 +76,7 @@ def test_spools_of_a_worker_sort_by_age_also_after_its_clock_was_set_back(
             begun.append(writer.uuid)
             set_clock(monkeypatch, by_s=-HOUR_S * number)
             await writer.append(str(number), b"a row")
-            while writer.uuid == begun[-1]:
-                await asyncio.sleep(0.01)
+            await asyncio.to_thread(until, lambda: writer.uuid != begun[-1])
         writer.close()
 
     asyncio.run(run())
