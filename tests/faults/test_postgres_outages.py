@@ -51,7 +51,7 @@ class Outage:
 
     def run(self, *rounds: tuple[Step, float, Step]) -> None:
         """Break it off, wait so many seconds, mend it; for each round, under load."""
-        print(f"to see this again: MAJORDOMO_FAULTS_SEED={SEED}")  # noqa: T201 - if it fails
+        print(f"to see this again: MAJORDOMO_FAULTS_SEED={SEED}")
         with (
             Upstream(self.provider) as upstream,
             running_proxy(
