@@ -209,6 +209,33 @@ def test_a_server_that_falls_silent_is_given_up_in_time(data: DataDirectory, pos
     assert 0.9 < took_s < 10
 
 
+def test_a_transaction_that_the_network_parted_us_from_does_not_lock_its_rows_for_hours(
+    data: DataDirectory, postgres: str
+) -> None:
+    """The server knows of nothing; the same rows come again by another connection."""
+    records = [a_record(majordomo_api_key_id=KEY, metadata={"Feature": "x"}) for _ in range(3)]
+    place = Place("spool", 1, 3)
+    with Line(postgres) as line:
+        sink = PostgresSink(line.dsn, lake=data.lake, answer_timeout_s=2.0)
+        sink.open()
+        line.way = "parted-at-commit"
+        with pytest.raises(PostgresUnreachableError, match="not answer within 2 s"):
+            sink.append(records, place)
+        deadline = time.monotonic() + 30
+        taken = None
+        while taken is None:
+            try:
+                sink.open()
+                taken = sink.append(records, place)
+            except PostgresUnreachableError:
+                assert time.monotonic() < deadline
+        sink.close()
+
+    assert line.cuts == 1
+    assert taken == len(rows_of(postgres)) == 3
+    assert select(postgres, "select request_count from llm_requests_metadata_keys") == [(3,)]
+
+
 def test_postgres_gets_its_rows_while_the_lake_cannot_be_written(
     data: DataDirectory, postgres: str
 ) -> None:

@@ -77,7 +77,7 @@ def run(dsn: str, *statements: str) -> None:
             connection.execute(statement.encode())
 
 
-Way = Literal["through", "refuse", "black-hole", "cut-at-commit"]
+Way = Literal["through", "refuse", "black-hole", "cut-at-commit", "parted-at-commit"]
 
 COMMIT = b"COMMIT"
 
@@ -92,10 +92,11 @@ class Line:
         The address of the server.
     way
         What happens to a connection: it goes through; it is refused; nothing that is sent
-        reaches anybody, and nothing comes back; or the commit reaches the server, and the
-        line is cut before the answer comes back.
+        reaches anybody, and nothing comes back; the commit reaches the server, and the line
+        is cut before the answer comes back; or the commit does not reach the server, which
+        does not hear that the line is cut either.
     cuts
-        How often a line was cut at a commit.
+        How often a line was cut at a commit, or parted.
     """
 
     server: str
@@ -174,6 +175,10 @@ class Line:
             if self.way == "cut-at-commit" and COMMIT in data:
                 self.way = "through"
                 committing.set()
+            if self.way == "parted-at-commit" and COMMIT in data:
+                self.way = "through"
+                self.cuts += 1
+                await self._stop.wait()
             writer.write(data)
             await writer.drain()
         writer.close()
