@@ -42,7 +42,8 @@ postgres-test: $(VENV)/.dev ## Run the tests of Postgres with the server in POST
 	       "name a folder: make postgres-test POSTGRES_BIN=/usr/lib/postgresql/15/bin" >&2; exit 1; }
 	@"$(POSTGRES_BIN)/postgres" --version
 	MAJORDOMO_TEST_POSTGRES_BIN="$(POSTGRES_BIN)" $(PYTEST) -q -m "not slow" \
-	  tests/drain tests/upgrade tests/faults/test_postgres_*.py $(ARGS)
+	  tests/drain tests/upgrade tests/apikeys tests/proxy/test_keys_in_postgres.py \
+	  tests/faults/test_postgres_*.py $(ARGS)
 
 browser-test: $(VENV)/.dev ## Look at the pages with headless Chromium
 	$(PYTEST) -q -m browser $(ARGS)
