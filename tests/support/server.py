@@ -83,6 +83,16 @@ class Server:
             else:
                 return
 
+    def cpu_seconds(self) -> float:
+        """Return the CPU time used so far, also by sessions that have ended."""
+        assert self._process is not None
+        ticks = 0
+        for pid in [self._process.pid, *children(self._process.pid)]:
+            with suppress(FileNotFoundError, ProcessLookupError):
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                ticks += sum(map(int, fields[11:15]))
+        return ticks / os.sysconf("SC_CLK_TCK")
+
     def pause(self) -> None:
         """SIGSTOP everything: connections stand and are taken, and nothing answers."""
         self._signal(signal.SIGSTOP)
