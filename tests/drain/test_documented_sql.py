@@ -149,7 +149,9 @@ def test_by_team_and_month(attributed: Attributed) -> None:
         ),
     )
     rows = [(*group, spent(mine)) for group, mine in groups.items()]
-    assert found == sorted(rows, key=lambda row: (row[1], row[2]), reverse=True)
+    assert set(found) == set(rows)
+    # Two teams may have spent the same: then their order is nobody's business.
+    assert [row[1:] for row in found] == sorted((row[1:] for row in rows), reverse=True)
 
 
 def test_by_model(attributed: Attributed) -> None:
@@ -203,7 +205,9 @@ def test_top_spenders_this_week(attributed: Attributed) -> None:
         (user, len(mine), spent(mine))
         for user, mine in grouped(week, lambda r: r.metadata.get("User-Id")).items()
     ]
-    assert found == sorted(rows, key=lambda row: row[2], reverse=True)[:20]
+    assert set(found) <= set(rows)
+    assert len(set(found)) == 20
+    assert [row[2] for row in found] == sorted((row[2] for row in rows), reverse=True)[:20]
 
 
 def test_one_step_of_a_workflow_and_the_newest_first(attributed: Attributed) -> None:
