@@ -62,7 +62,9 @@ with inserted as (
     case when key_name = any(%(promoted)s) then now() end,
     request_count, first_seen_at, last_seen_at
   from seen
-  on conflict on constraint llm_requests_metadata_keys_key do update set
+  on conflict (
+    coalesce(majordomo_api_key_id, '00000000-0000-0000-0000-000000000000'), key_name
+  ) do update set
     request_count = known.request_count + excluded.request_count,
     first_seen_at = least(known.first_seen_at, excluded.first_seen_at),
     last_seen_at = greatest(known.last_seen_at, excluded.last_seen_at),
@@ -82,6 +84,16 @@ with inserted as (
     last_used_at = greatest(known.last_used_at, excluded.last_used_at)
 )
 select count(*) from inserted
+"""
+# A role may be set not to wait for its commits, but a spool goes once they are said to be
+# made. And should the network part us amid a transaction, the server would keep what that
+# has inserted locked, for hours, and whoever comes again with the same rows would wait.
+_ONE_TRANSACTION = """
+select
+  case when current_setting('synchronous_commit') = 'off'
+    then set_config('synchronous_commit', 'on', true) end,
+  case when current_setting('idle_in_transaction_session_timeout') = '0'
+    then set_config('idle_in_transaction_session_timeout', %(patience)s, true) end
 """
 _INCOMING = """
 create temporary table if not exists {incoming} (like {requests}) on commit delete rows
@@ -136,6 +148,7 @@ class PostgresSink:
             dsn, schema, connect_timeout_s=connect_timeout_s, answer_timeout_s=answer_timeout_s
         )
         self._connect_timeout_s = connect_timeout_s
+        self._answer_timeout_s = answer_timeout_s
         self._lake = lake
         self._promoted: tuple[str, ...] = PROMOTED_FROM_THE_START
         self._incoming = sql.Identifier(f"majordomo_incoming_{migrations()[-1].version}")
@@ -245,12 +258,7 @@ class PostgresSink:
 
     def _insert(self, connection: psycopg.Connection[Any], values: list[list[Any]]) -> int:
         """Copy into a temporary table first: COPY itself knows no conflicts."""
-        # A role may be set not to wait for its commits, but a spool goes once they are said
-        # to be made.
-        connection.execute(
-            "select set_config('synchronous_commit', 'on', true) "
-            "where current_setting('synchronous_commit') = 'off'"
-        )
+        connection.execute(_ONE_TRANSACTION, {"patience": f"{self._answer_timeout_s:g}s"})
         if not values:
             return 0
         # Made once for each session and emptied by each commit: a table made anew for every
