@@ -49,7 +49,7 @@ ASKABLE = frozenset({"chat", "completions"})
 """Flavours whose streams state usage if `stream_options` ask for it."""
 
 RETRY_AFTER_S = 5
-"""When a caller may try again who came while the spool was full."""
+"""When a caller may try again who came while the spool or the memory was full."""
 
 AUTOMATIC_HEADERS = frozenset({"Accept", "Accept-Encoding", "Content-Type", "User-Agent"})
 
@@ -74,6 +74,7 @@ class Relay:
         self._shared = Shared(settings, spool, metrics)
         self._quota = KeyNameQuota()
         self._targets = Targets(settings)
+        self._gathered_bytes = 0  # of request bodies that are not whole yet
         self.in_flight = 0
 
     async def start(self) -> None:
@@ -253,13 +254,25 @@ class Relay:
         if (headers.content_length or 0) > limit:
             raise _too_large(limit)
         parts: list[bytes] = []
-        while True:
-            chunk, more = body_part(await receive())
-            if not exchange.take_request_bytes(chunk, limit):
-                raise _too_large(limit)
-            parts.append(chunk)
-            if not more or exchange.request_bytes > held:
-                return [b"".join(parts) if len(parts) > 1 else chunk], more
+        gathered = 0
+        try:
+            while True:
+                chunk, more = body_part(await receive())
+                if not exchange.take_request_bytes(chunk, limit):
+                    raise _too_large(limit)
+                parts.append(chunk)
+                if not more or exchange.request_bytes > held:
+                    return [b"".join(parts) if len(parts) > 1 else chunk], more
+                gathered += len(chunk)
+                self._gathered_bytes += len(chunk)
+                if self._gathered_bytes > self._settings.request_memory_bytes:
+                    message = (
+                        "the request bodies that are being received by this worker take more "
+                        "memory than they may (request_memory_bytes)"
+                    )
+                    raise RefusedError(503, "too_many_bytes", message, retry_after_s=RETRY_AFTER_S)
+        finally:
+            self._gathered_bytes -= gathered
 
 
 def _too_large(limit: int) -> RefusedError:
