@@ -127,7 +127,7 @@ class GuardedProtocol(HttpToolsProtocol):
         self._head_bytes = 0  # of a head that is not complete, the pieces before
         self._bodyless_bytes = 0  # of a body, since there was anything of it: trailers
         self._upload_bytes = 0  # of all bodies
-        self._phase = Phase.IDLE
+        self._phase: Phase | None = None
         self._phase_cycle: RequestResponseCycle | None = None
         self._phase_began_at = 0.0
         self._phase_bytes = 0
@@ -213,6 +213,8 @@ class GuardedProtocol(HttpToolsProtocol):
             message = f"more than {MOST_PIPELINED} requests wait on one connection"
             self._stop_parsing(RefusedError(400, "too_many_pipelined", message))
         super().on_headers_complete()
+        if not self.cycle.keep_alive:
+            self.cycle.transport = GentlyClosed(self)  # type: ignore[assignment]
         # The request has the list that was: no trailer may become one of its headers.
         self.headers = Trailers()
 
@@ -250,6 +252,13 @@ class GuardedProtocol(HttpToolsProtocol):
         if rest:
             self.data_received(rest)
 
+    def close_gently(self) -> None:
+        """End the connection after an answer; read on if its request is not all here."""
+        if self.cycle.more_body and not self._is_parting:
+            self._part()
+        else:
+            self.transport.close()
+
     # Refusing
 
     def _too_large(self) -> RefusedError:
@@ -277,7 +286,6 @@ class GuardedProtocol(HttpToolsProtocol):
         self._part_with(refusal)
 
     def _part_with(self, refusal: RefusedError) -> None:
-        self._is_parting = True
         self.transport.write(
             error_response(
                 refusal.status,
@@ -286,6 +294,10 @@ class GuardedProtocol(HttpToolsProtocol):
                 retry_after_s=refusal.retry_after_s,
             )
         )
+        self._part()
+
+    def _part(self) -> None:
+        self._is_parting = True
         self.transport.write_eof()
         if self.flow is not None:
             self.flow.resume_reading()
@@ -346,6 +358,15 @@ class GuardedProtocol(HttpToolsProtocol):
     def _cut(self, cause: str) -> None:
         self.guard.metrics.count_cut_connection(cause)
         self.transport.abort()
+
+
+class GentlyClosed:
+    """The transport as an answer sees it that is the last one of its connection."""
+
+    def __init__(self, protocol: GuardedProtocol) -> None:
+        self.write = protocol.transport.write
+        self.is_closing = protocol.transport.is_closing
+        self.close = protocol.close_gently
 
 
 def guarded_protocol(guard: Guard) -> type[asyncio.Protocol]:

@@ -237,12 +237,18 @@ def relay_response_headers(
     return [(name, value) for name, value in raw_headers if name.lower() not in dropped]
 
 
-def credential_hash(credential: bytes | None, query_string: bytes) -> str | None:
-    """Return the SHA-256 of the provider credential, hex, wherever it stood."""
-    if credential is None and b"key=" in query_string:
+def credential_in_query(query_string: bytes) -> bytes | None:
+    """Return the provider credential in `key=`, if there is one."""
+    credential = None
+    if b"key=" in query_string:
         for part in query_string.split(b"&"):
             if part.startswith(b"key="):
                 credential = part[4:]
+    return credential
+
+
+def credential_hash(credential: bytes | None) -> str | None:
+    """Return the SHA-256 of a provider credential, hex."""
     return None if credential is None else hashlib.sha256(credential).hexdigest()
 
 

@@ -23,6 +23,7 @@ from majordomo_proxy.exchange import Exchange
 from majordomo_proxy.headers import (
     HeaderError,
     credential_hash,
+    credential_in_query,
     query_without_credentials,
     sort_request_headers,
 )
@@ -151,6 +152,9 @@ class Relay:
         raw_path: bytes = scope.get("raw_path") or scope["path"].encode("utf-8")
         path = raw_path.decode("ascii", "replace")
         provider = self._targets.find(headers.provider, path)
+        credential = headers.credential
+        if credential is None:
+            credential = credential_in_query(scope["query_string"])
         exchange = Exchange(
             api_key_id=api_key_id,
             provider=provider,
@@ -159,7 +163,8 @@ class Relay:
             path=path,
             metadata=self._quota.admit(api_key_id, read_metadata(headers.majordomo)),
             alias=headers.alias.decode("utf-8", "replace") if headers.alias else None,
-            credential_hash=credential_hash(headers.credential, scope["query_string"]),
+            credential=credential,
+            credential_hash=credential_hash(credential),
             retry_attempt=headers.retry_attempt,
             request=RequestReader(
                 content_encoding=headers.content_encoding, content_type=headers.content_type
@@ -229,11 +234,12 @@ class Relay:
     ) -> None:
         # The caller's own, if any, is for somebody else: the table says who is called.
         headers.drop_credentials()
-        exchange.credential_hash = None
+        exchange.credential = exchange.credential_hash = None
         credential = self._targets.credential(provider)
         if credential is not None:
             headers.set(*credential)
-            exchange.credential_hash = credential_hash(credential[1].encode("utf-8"), b"")
+            exchange.credential = credential[1].encode("utf-8")
+            exchange.credential_hash = credential_hash(exchange.credential)
 
     def _address(self, scope: Scope, headers: RequestHeaders, exchange: Exchange) -> URL:
         query: bytes = scope["query_string"]

@@ -44,6 +44,12 @@ TO_BE_ROUTED = Provider(ROUTED, "")
 """Stands for the provider that the routing table will name."""
 
 
+def credentials_of(settings: Settings) -> dict[str, str]:
+    """Return the credentials with which routed requests are sent, by provider."""
+    variables = settings.credential_variables
+    return {name: os.environ[variable].strip() for name, variable in variables.items()}
+
+
 class Targets:
     """Finds the provider of a request and the URL to ask it.
 
@@ -56,10 +62,7 @@ class Targets:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._known = ", ".join((*settings.providers, ROUTED))
-        self._credentials = {
-            name: os.environ[variable].strip()
-            for name, variable in settings.credential_variables.items()
-        }
+        self._credentials = credentials_of(settings)
         self._base_paths = {
             name: urlsplit(provider.base_url).path.rstrip("/")
             for name, provider in settings.providers.items()

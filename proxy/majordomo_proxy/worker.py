@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from majordomo_analytics.datadir import keep_private
+from majordomo_analytics.redaction import redact_logs
 from majordomo_proxy.app import create_app
 from majordomo_proxy.connections import Guard, guarded_protocol
 from majordomo_proxy.descriptors import make_room
 from majordomo_proxy.settings import SETTINGS_VARIABLE, settings_from_text
+from majordomo_proxy.targets import credentials_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -36,9 +39,11 @@ def serve(settings: Settings, listener: socket.socket, lifeline: int | None = No
         The reading end of a pipe whose other end the supervisor holds: at its end the
         supervisor is gone, and this worker must not keep the port.
     """
+    keep_private()
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
+    redact_logs(credentials_of(settings).values())
     room = make_room(settings.max_connections, settings.max_requests_in_flight)
     app = create_app(settings)
     guard = Guard(

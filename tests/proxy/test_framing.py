@@ -293,7 +293,7 @@ def test_an_odd_target_stays_with_the_configured_host(
 def test_dot_segments_do_not_lead_out_of_a_base_address(
     proxy: RunningProxy, upstream: Upstream, target: str
 ) -> None:
-    """gemini is at /prefix here: what else the host serves is none of a caller's business."""
+    """Gemini is at /prefix here; what else its host serves is no business of a caller."""
     before = len(upstream.received)
     start = f"POST {target} HTTP/1.1"
     lines = (CLOSE, TWO, "X-Majordomo-Provider: gemini")
@@ -303,12 +303,10 @@ def test_dot_segments_do_not_lead_out_of_a_base_address(
     assert len(upstream.received) == before
 
 
-@given(
-    st.lists(st.sampled_from(["a", "..", ".", "", "%2e%2e", "..%2f..", "b%2Fc"]), max_size=12)
-)
+@given(st.lists(st.sampled_from(["a", "..", ".", "", "%2e%2e", "..%2f..", "b%2Fc"]), max_size=12))
 @settings(max_examples=300)
 def test_a_path_climbs_if_it_is_above_its_beginning_somewhere(segments: list[str]) -> None:
-    """Worked out by walking: a folder is entered, or left, in which case there must be one."""
+    """Worked out by walking: a folder is entered, or left if there is one."""
     path = "/" + "/".join(segments)
     plain = path.replace("%2e", ".").replace("%2f", "/").replace("%2F", "/")
     inside: list[str] = []
