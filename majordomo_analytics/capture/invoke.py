@@ -77,8 +77,8 @@ class _Answer(msgspec.Struct):
 _FLAT = {
     "inputTextTokenCount": "input_text_token_count",
     "totalOutputTextTokenCount": "output_text_token_count",
-    "prompt_token_count": "prompt_token_count",  # nosec B105 - names of counts
-    "generation_token_count": "generation_token_count",  # nosec B105
+    "prompt_token_count": "prompt_token_count",
+    "generation_token_count": "generation_token_count",
 }
 """A count that stands beside the answer to the member of `_Answer` that it is."""
 
