@@ -339,6 +339,7 @@ def test_a_caller_who_stops_reading_is_cut_off(tmp_path: Path, upstream: Upstrea
     assert 0 < row["response_bytes"] < 30_000_000
 
 
+@pytest.mark.slow
 def test_a_caller_who_reads_slowly_gets_it_all(tmp_path: Path, upstream: Upstream) -> None:
     """For longer than a standstill may last: he takes something each time."""
     with running_proxy(
@@ -450,6 +451,7 @@ def test_there_is_room_for_what_descriptors_allow(
     assert room_within(limit, *asked) == Room(*room)
 
 
+@pytest.mark.slow
 def test_more_connections_than_descriptors_do_no_harm(tmp_path: Path, upstream: Upstream) -> None:
     """The bound follows from the limit of open files, so that it is never reached."""
     shell = ("sh", "-c", 'ulimit -n 400 && exec "$@"', "sh")
@@ -484,6 +486,7 @@ def processor_seconds(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / 100
 
 
+@pytest.mark.slow
 def test_thousands_who_connect_at_once_are_all_answered_or_refused(
     tmp_path: Path, upstream: Upstream
 ) -> None:

@@ -233,6 +233,19 @@ def test_bytes_after_a_message_are_no_part_of_it(proxy: RunningProxy, upstream: 
     assert [sent.target for sent in upstream.received[before:]] == [CHAT]
 
 
+@pytest.mark.parametrize("junk", [b"junk junk\r\n\r\n", b"\0", b"GET\r\n\r\n"])
+def test_a_request_with_junk_behind_it_is_refused_whole(
+    proxy: RunningProxy, upstream: Upstream, junk: bytes
+) -> None:
+    """Who was told that it is not valid must not find it in the provider's bill."""
+    before = len(upstream.received)
+    answer = exchange(proxy, head(proxy, TWO) + b"{}" + junk)
+    assert proxy.post("/v1/embeddings").status_code == 200
+
+    assert (answer.status, answer.error["type"]) == (400, "bad_request")
+    assert [sent.target for sent in upstream.received[before:]] == ["/v1/embeddings"]
+
+
 @pytest.mark.parametrize(
     "start", [f"POST http://evil.example{CHAT} HTTP/1.1", f"POST http://u:p@evil{CHAT} HTTP/1.1"]
 )

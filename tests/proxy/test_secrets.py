@@ -294,7 +294,9 @@ def test_how_a_secret_could_look_is_found() -> None:
         assert any(shape in text for shape in forms("PlantedSecret0123456789").values())
 
 
-@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+@pytest.mark.parametrize(
+    "umask", [0o000, *(pytest.param(one, marks=pytest.mark.slow) for one in (0o022, 0o077))]
+)
 def test_what_a_run_makes_is_its_users_alone(tmp_path: Path, umask: int) -> None:
     """Files 0600, folders 0700, whatever the umask: spools, lake, API keys, counters."""
     data = tmp_path / "data"
