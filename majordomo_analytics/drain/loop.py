@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from majordomo_analytics.drain.dead_letters import DeadLetters
 from majordomo_analytics.drain.delivery import deliver, retry_dead
+from majordomo_analytics.drain.memory import give_back
 from majordomo_analytics.drain.removal import (
     check_place,
     fed_place,
@@ -196,6 +197,8 @@ def drain_forever(
             last = stop.wait(pause_s)
             done = serve(data, sink, finished=finished)
             positions[sink.name] = done.positions
+            if done.rows:
+                give_back()
             for trouble in done.troubles:
                 if trouble not in known:
                     on_trouble(trouble)

@@ -138,7 +138,9 @@ class Settings:
         30.0, "how long open answers may go on after SIGTERM", least=0.0
     )
     postgres: str = setting(
-        "", "a Postgres that gets every row too: postgresql://…; without, none", is_secret=True
+        "",
+        "a Postgres that gets every row too, and has the API keys: postgresql://…; without, none",
+        is_secret=True,
     )
     postgres_schema: str = setting("public", "the schema of its tables there")
     price_book: str = setting(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -28,13 +27,13 @@ from majordomo_analytics.drain.removal import fed_sinks, remember_sink
 from majordomo_analytics.drain.sinks import LakeSink
 from majordomo_analytics.errors import PostgresUnreachableError
 from majordomo_analytics.spool.files import spool_files
-from tests.drain.crashing import POINTS, ROWS_PER_COMMIT
 from tests.drain.spools import spool
+from tests.faults.points import DRAINING, WITH_POSTGRES
+from tests.faults.seams import Seams
 from tests.support.postgres import Line, Way, select
 from tests.support.proxy import (
     RunningProxy,
     children,
-    clean_environment,
     mdm,
     running_proxy,
 )
@@ -42,6 +41,7 @@ from tests.support.records import a_record
 from tests.support.upstream import Upstream, answer_json
 
 DRAIN_WITHIN_S = 10.0
+ROWS_PER_COMMIT = 3
 
 
 def ids_in_lake(data: Path) -> list[str]:
@@ -161,9 +161,9 @@ def test_the_address_of_postgres_is_told_to_the_drain_alone(tmp_path: Path, post
 
 @pytest.mark.slow
 @pytest.mark.parametrize("nth", [1, 2])
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", [*DRAINING, *WITH_POSTGRES])
 def test_trap_23_drain_that_is_killed_at_a_point_does_nothing_twice_and_loses_nothing(
-    data: DataDirectory, postgres: str, point: str, nth: int
+    data: DataDirectory, tmp_path: Path, postgres: str, point: str, nth: int
 ) -> None:
     """Two spools of three batches each, with a row that neither sink can hold."""
     bad = a_record(request_bytes=2**63)
@@ -171,10 +171,12 @@ def test_trap_23_drain_that_is_killed_at_a_point_does_nothing_twice_and_loses_no
     spool(data, *good[:5], bad, *good[5:7])
     spool(data, *good[7:])
 
-    command = [sys.executable, "-m", "tests.drain.crashing", str(data.root), postgres]
-    killed = subprocess.run(
-        [*command, point, str(nth)], env=clean_environment(), timeout=60, check=False
+    seams = Seams.make(
+        tmp_path / "orders", {"majordomo_analytics.drain.loop:ROWS_PER_COMMIT": ROWS_PER_COMMIT}
     )
+    seams.die_at(point, nth)
+    to_both = ("drain", "--data", str(data.root), "--once", "--postgres", postgres)
+    killed = mdm(*to_both, check=False, **seams.environment)
     assert killed.returncode == -signal.SIGKILL
     drain_once(data, (LakeSink(data.lake), PostgresSink(postgres, lake=data.lake)))
     report = drain_once(data, (LakeSink(data.lake), PostgresSink(postgres, lake=data.lake)))

@@ -394,7 +394,7 @@ def test_a_short_password_is_masked_only_where_it_is_a_password(
 ) -> None:
     """One that is masked inside of words makes the sentence a riddle, and tells itself."""
     sink = PostgresSink(f"dbname=x password={password}", lake=data.lake)
-    assert sink._said(ValueError(said)) == told
+    assert sink._session.said(ValueError(said)) == told
 
 
 def test_a_foreign_table_stops_postgres_and_not_the_lake(
