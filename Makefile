@@ -65,10 +65,11 @@ notebooks: $(VENV)/.dev ## Execute the notebooks, writing nothing
 	  echo "executing $$notebook"; $(BIN)/jupyter execute --timeout=300 "$$notebook" || exit 1; \
 	done
 
-lint: $(VENV)/.dev ## Check style, format and types
+lint: $(VENV)/.dev ## Check style, format, types, and for what is unsafe
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/bandit -q -c pyproject.toml -r majordomo_analytics proxy/majordomo_proxy
 
 format: $(VENV)/.dev ## Format the code and mend what can be mended
 	$(BIN)/ruff check --fix-only .

@@ -62,13 +62,14 @@ def drain(
     also while a drain runs without it.
     """
     from majordomo_analytics.cli.screen import progress, say, warn
-    from majordomo_analytics.datadir import DataDirectory
+    from majordomo_analytics.datadir import DataDirectory, keep_private
     from majordomo_analytics.drain.loop import drain_forever, drain_once
     from majordomo_analytics.drain.removal import fed_place, forget_sink
     from majordomo_analytics.drain.waiting import waiting
     from majordomo_analytics.pricing.bookfile import price_book_for
     from majordomo_analytics.pricing.pricer import use_price_book
 
+    keep_private()
     directory = DataDirectory.open(data)
     use_price_book(price_book_for(directory, price_book))
     sinks = _sinks(directory, postgres, postgres_schema)

@@ -72,7 +72,7 @@ def proxy(
     """
     require_proxy_extra("`mdm proxy`")
     from majordomo_analytics.cli.screen import say
-    from majordomo_analytics.datadir import DataDirectory
+    from majordomo_analytics.datadir import DataDirectory, keep_private
     from majordomo_analytics.pricing.bookfile import price_book_for
     from majordomo_proxy.settings import load_settings
     from majordomo_proxy.supervisor import Supervisor
@@ -87,6 +87,7 @@ def proxy(
         postgres_schema=postgres_schema,
         price_book=price_book,
     )
+    keep_private()
     # A drain that ended over one of these, again and again, would hold up the lake.
     book = Path(settings.price_book) if settings.price_book else None
     price_book_for(DataDirectory.create(settings.data), book)

@@ -39,11 +39,16 @@ class ProxyApp:
     ----------
     settings
         The settings of this worker; its data directory is made when it is not there.
+
+    Attributes
+    ----------
+    metrics
+        What this worker counts.
     """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._metrics = Metrics()
+        self.metrics = Metrics()
         self._relay: Relay | None = None
         self._spool: SpoolWriter | None = None
         routes = [
@@ -76,7 +81,7 @@ class ProxyApp:
             most_waiting_bytes=self._settings.spool_memory_bytes,
             on_trouble=self._on_spool_trouble,
         )
-        self._relay = Relay(self._settings, keys, self._spool, self._metrics)
+        self._relay = Relay(self._settings, keys, self._spool, self.metrics)
         await self._relay.start()
         chores = [
             asyncio.create_task(self._publish(self._relay)),
@@ -95,11 +100,11 @@ class ProxyApp:
             await self._relay.stop(timeout_s=self._settings.spool_wait_s + 5)
             self._spool.close()
             keys.close()
-            self._metrics.publish(self._relay.in_flight)
+            self.metrics.publish(self._relay.in_flight)
 
     async def _publish(self, relay: Relay) -> None:
         while True:
-            self._metrics.publish(relay.in_flight)
+            self.metrics.publish(relay.in_flight)
             await asyncio.sleep(PUBLISH_EVERY_S)
 
     async def _measure(self, spool: SpoolWriter) -> None:
@@ -110,7 +115,7 @@ class ProxyApp:
             await asyncio.sleep(MEASURE_EVERY_S)
 
     def _on_spool_trouble(self, sentence: str) -> None:
-        self._metrics.spool_troubles.inc()
+        self.metrics.spool_troubles.inc()
         logger.error(sentence)
 
     async def _health(self, _: Request) -> Response:
@@ -124,8 +129,8 @@ class ProxyApp:
         return JSONResponse({"status": "not ready", "reason": trouble}, status_code=503)
 
     async def _show_metrics(self, _: Request) -> Response:
-        self._metrics.publish(self._relay.in_flight if self._relay else 0)
-        return PlainTextResponse(self._metrics.text(), media_type=CONTENT_TYPE)
+        self.metrics.publish(self._relay.in_flight if self._relay else 0)
+        return PlainTextResponse(self.metrics.text(), media_type=CONTENT_TYPE)
 
 
 def create_app(settings: Settings) -> ProxyApp:

@@ -91,6 +91,18 @@ class Metrics:
             "Commits to the spool that failed",
             registry=self.registry,
         )
+        self._cut = prometheus.Counter(
+            "majordomo_connections_cut_total",
+            "Connections of callers that were cut without an answer, by cause",
+            ("cause",),
+            registry=self.registry,
+        )
+        self.open_connections = Gauge(
+            "majordomo_open_connections",
+            "Connections of callers that are open",
+            registry=self.registry,
+            multiprocess_mode="livesum",
+        )
         self._in_flight = Gauge(
             "majordomo_in_flight_requests",
             "Requests that are being relayed",
@@ -116,6 +128,10 @@ class Metrics:
     def count_lost_row(self, cause: str) -> None:
         """Count a row that could not be kept; `cause` is one of a few words of ours."""
         self._labelled(self._lost_rows, cause).inc()
+
+    def count_cut_connection(self, cause: str) -> None:
+        """Count a connection that was cut; `cause` is one of a few words of ours."""
+        self._labelled(self._cut, cause).inc()
 
     def publish(self, in_flight: int) -> None:
         """Show other processes the counts of rows, and of requests in flight."""

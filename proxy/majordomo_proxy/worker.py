@@ -12,8 +12,13 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from majordomo_analytics.datadir import keep_private
+from majordomo_analytics.redaction import redact_logs
 from majordomo_proxy.app import create_app
+from majordomo_proxy.connections import Guard, guarded_protocol
+from majordomo_proxy.descriptors import make_room
 from majordomo_proxy.settings import SETTINGS_VARIABLE, settings_from_text
+from majordomo_proxy.targets import credentials_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -34,15 +39,22 @@ def serve(settings: Settings, listener: socket.socket, lifeline: int | None = No
         The reading end of a pipe whose other end the supervisor holds: at its end the
         supervisor is gone, and this worker must not keep the port.
     """
+    keep_private()
     logging.basicConfig(
         level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
+    redact_logs(credentials_of(settings).values())
+    room = make_room(settings.max_connections, settings.max_requests_in_flight)
+    app = create_app(settings)
+    guard = Guard(
+        settings, app.metrics, most_connections=room.connections, most_requests=room.requests
+    )
     config = uvicorn.Config(
-        create_app(settings),
+        app,
         log_config=None,
         log_level=settings.log_level,
         access_log=False,
-        http="httptools",
+        http=guarded_protocol(guard),
         ws="none",
         lifespan="on",
         proxy_headers=False,
@@ -60,10 +72,12 @@ def serve(settings: Settings, listener: socket.socket, lifeline: int | None = No
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(_serve(server, listener, lifeline))
+        runner.run(_serve(server, guard, listener, lifeline))
 
 
-async def _serve(server: uvicorn.Server, listener: socket.socket, lifeline: int | None) -> None:
+async def _serve(
+    server: uvicorn.Server, guard: Guard, listener: socket.socket, lifeline: int | None
+) -> None:
     if lifeline is not None:
         loop = asyncio.get_running_loop()
 
@@ -72,7 +86,11 @@ async def _serve(server: uvicorn.Server, listener: socket.socket, lifeline: int 
             server.should_exit = True
 
         loop.add_reader(lifeline, supervisor_gone)
-    await server.serve(sockets=[listener])
+    looking_after = asyncio.create_task(guard.run())
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        looking_after.cancel()
 
 
 def main(environment: Mapping[str, str] = os.environ) -> int:
