@@ -7,6 +7,7 @@
     ├── DataDirectoryError         not a data directory (ValueError)
     │   └── NewerLayoutError       written by a newer version of this package
     ├── ApiKeyError                an API key is unknown or already revoked (LookupError)
+    ├── ApiKeyStoreError           the file of API keys cannot be used (OSError)
     ├── SpoolError                 the durable queue cannot be used (OSError)
     │   ├── DamagedSpoolError      a file of it is no sound database
     │   └── NewerRecordError       a newer version wrote a record in it
@@ -97,6 +98,10 @@ class NewerLayoutError(DataDirectoryError):
 
 class ApiKeyError(MajordomoError, LookupError):
     """Raised when an API key id is unknown or already revoked."""
+
+
+class ApiKeyStoreError(MajordomoError, OSError):
+    """Raised when the file of API keys cannot be used, or is a copy of others."""
 
 
 class SpoolError(MajordomoError, OSError):

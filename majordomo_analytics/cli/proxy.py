@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import importlib.util
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from majordomo_analytics.cli.options import DEFAULT_DATA, DataOption, require_postgres_extra
 from majordomo_analytics.errors import MissingExtraError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from majordomo_proxy.settings import Settings
 
 NEEDED = ("aiohttp", "brotli", "prometheus_client", "python_multipart", "starlette", "uvicorn")
 
@@ -81,9 +87,31 @@ def proxy(
     # A drain that ended over one of these, again and again, would hold up the lake.
     book = Path(settings.price_book) if settings.price_book else None
     price_book_for(DataDirectory.create(settings.data), book)
-    if settings.postgres:
-        require_postgres_extra("--postgres")
-        from majordomo_analytics.drain.address import read_address
+    with copied_keys(settings):
+        status = Supervisor(settings, say).run()
+    raise typer.Exit(status)
 
-        read_address(settings.postgres, settings.postgres_schema)
-    raise typer.Exit(Supervisor(settings, say).run())
+
+@contextmanager
+def copied_keys(settings: Settings) -> Iterator[None]:
+    """Copy API keys from Postgres, if one is named, while the block runs.
+
+    In this process, so that no worker needs to know the address of Postgres.
+
+    Raises
+    ------
+    SettingsError
+        If the address of Postgres cannot be read.
+    """
+    if not settings.postgres:
+        yield
+        return
+    require_postgres_extra("--postgres")
+    from majordomo_analytics.apikeys.copying import copying
+    from majordomo_analytics.cli.screen import warn
+    from majordomo_analytics.datadir import DataDirectory
+    from majordomo_analytics.drain.keystore import PostgresKeyStore
+
+    source = PostgresKeyStore(settings.postgres, schema=settings.postgres_schema)
+    with copying(DataDirectory.create(settings.data).api_keys, source, warn):
+        yield

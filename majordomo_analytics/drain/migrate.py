@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 APPLIED = "majordomo_migrations"
-OUR_TABLES = ("llm_requests", "llm_requests_metadata_keys", "api_keys", "ingest_checkpoint")
+OUR_TABLES = (
+    "llm_requests",
+    "llm_requests_metadata_keys",
+    "api_keys",
+    "api_key_secrets",
+    "api_key_changes",
+    "api_key_usage",
+    "ingest_checkpoint",
+)
 OLDEST_SERVER = 15
 LOCK = int.from_bytes(b"majordom")
 """Key of the advisory lock that whoever migrates holds, in any schema of the database."""

@@ -90,6 +90,15 @@ with inserted as (
       when known.is_active and excluded.is_active then known.activated_at
       else excluded.activated_at
     end
+), used as (
+  insert into {key_usage} as known (majordomo_api_key_id, request_count, last_used_at)
+  select majordomo_api_key_id, count(*), max(requested_at)
+  from inserted where majordomo_api_key_id is not null
+  group by majordomo_api_key_id
+  order by majordomo_api_key_id
+  on conflict (majordomo_api_key_id) do update set
+    request_count = known.request_count + excluded.request_count,
+    last_used_at = greatest(known.last_used_at, excluded.last_used_at)
 )
 select count(*) from inserted
 """
@@ -157,6 +166,7 @@ class PostgresSink:
         self._tables = {
             "requests": sql.Identifier(schema, "llm_requests"),
             "metadata_keys": sql.Identifier(schema, "llm_requests_metadata_keys"),
+            "key_usage": sql.Identifier(schema, "api_key_usage"),
             "checkpoint": sql.Identifier(schema, "ingest_checkpoint"),
             "incoming": self._incoming,
             "columns": _columns,

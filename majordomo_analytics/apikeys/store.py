@@ -1,0 +1,329 @@
+"""The API keys of a data directory: one SQLite file, which may be a copy."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from majordomo_analytics.apikeys.issuing import (
+    IssuedKey,
+    Secret,
+    StoredKey,
+    hash_key,
+    listed,
+    new_key,
+    new_text,
+    no_active_key,
+)
+from majordomo_analytics.errors import ApiKeyStoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import timedelta
+    from pathlib import Path
+
+    from majordomo_analytics.apikeys.issuing import ApiKey
+
+LAYOUT = 2
+BUSY_TIMEOUT_S = 10
+
+_LAYOUT_2 = """
+create table api_keys (
+    id text primary key,
+    name text not null,
+    created_at text not null,
+    revoked_at text,
+    -- Changes made here that the place this file follows has not been told.
+    unsent integer not null default 0
+) strict;
+create table api_key_secrets (
+    key_hash blob primary key,
+    api_key_id text not null references api_keys (id),
+    created_at text not null,
+    expires_at text
+) strict;
+create index api_key_secrets_api_key on api_key_secrets (api_key_id);
+create table followed (
+    one integer primary key check (one = 1),
+    identity text not null,
+    token text not null,
+    place text not null
+) strict;
+"""
+_FROM_LAYOUT_1 = """
+insert into api_keys (id, name, created_at, revoked_at, unsent)
+select id, name, created_at, revoked_at, 1 from layout_1;
+insert into api_key_secrets (key_hash, api_key_id, created_at)
+select key_hash, id, created_at from layout_1;
+drop table layout_1;
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """The place that a file of API keys is a copy of, and which state it had then.
+
+    Attributes
+    ----------
+    identity
+        Names the tables there, wherever they move.
+    token
+        Names the last change of them that the copy has.
+    place
+        Where they were, for messages; without secrets.
+    """
+
+    identity: str
+    token: str
+    place: str
+
+
+class ApiKeyStore:
+    """The API keys of one data directory.
+
+    Parameters
+    ----------
+    path
+        The SQLite file; it is made, readable by its owner only, when it is not there.
+
+    Raises
+    ------
+    ApiKeyStoreError
+        If it cannot be used, here and in every method.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            path.touch(mode=0o600)
+            if path.stat().st_mode & 0o077:  # a copy made by hand, with a loose umask
+                path.chmod(0o600)
+        except OSError as error:
+            message = f"the file of API keys {str(path)!r} cannot be made: {error}"
+            raise ApiKeyStoreError(message) from error
+        with self._transaction() as connection:
+            _bring_up_to_date(connection, path)
+
+    @contextmanager
+    def _transaction(self, *, reads: bool = False) -> Iterator[sqlite3.Connection]:
+        try:
+            with closing(
+                sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
+            ) as connection:
+                connection.execute("pragma journal_mode = wal")
+                connection.execute("pragma synchronous = full")
+                connection.execute("begin" if reads else "begin immediate")
+                try:
+                    yield connection
+                except BaseException:
+                    if connection.in_transaction:  # SQLite ends it itself on some errors
+                        connection.execute("rollback")
+                    raise
+                connection.execute("commit")
+        except sqlite3.Error as error:
+            message = f"the file of API keys {str(self._path)!r} cannot be used: {error}"
+            raise ApiKeyStoreError(message) from error
+
+    def create(self, name: str) -> IssuedKey:
+        """Issue a key under `name` and return it, with its plain text.
+
+        Raises
+        ------
+        SettingsError
+            If the name is empty, too long, or would not show as it is.
+        """
+        issued = new_key(name)
+        now = _text(datetime.now(UTC))
+        with self._transaction() as connection:
+            connection.execute(
+                "insert into api_keys (id, name, created_at, unsent) values (?, ?, ?, 1)",
+                (issued.id, issued.name, now),
+            )
+            _add_secret(connection, issued.id, hash_key(issued.key.encode()), now, None)
+        return issued
+
+    def rotate(self, key_id: str, overlap: timedelta) -> IssuedKey:
+        """Give a key a new text; the earlier ones work for `overlap` yet, at most.
+
+        One that was to expire sooner, because of an earlier rotation, still does.
+
+        Raises
+        ------
+        ApiKeyError
+            If no active key has that id.
+        """
+        now = datetime.now(UTC)
+        ends = _text(now + overlap)
+        with self._transaction() as connection:
+            found = connection.execute(
+                "update api_keys set unsent = unsent + 1 where id = ? and revoked_at is null "
+                "returning name",
+                (key_id,),
+            ).fetchone()
+            if found is None:
+                raise no_active_key(key_id)
+            issued = IssuedKey(key_id, found[0], new_text())
+            connection.execute(
+                "update api_key_secrets set expires_at = min(coalesce(expires_at, ?), ?) "
+                "where api_key_id = ?",
+                (ends, ends, key_id),
+            )
+            _add_secret(connection, key_id, hash_key(issued.key.encode()), _text(now), None)
+        return issued
+
+    def revoke(self, key_id: str) -> None:
+        """Revoke the key with that id, for good.
+
+        Raises
+        ------
+        ApiKeyError
+            If no active key has that id.
+        """
+        with self._transaction() as connection:
+            changed = connection.execute(
+                "update api_keys set revoked_at = ?, unsent = unsent + 1 "
+                "where id = ? and revoked_at is null",
+                (_text(datetime.now(UTC)), key_id),
+            ).rowcount
+            if not changed:
+                raise no_active_key(key_id)
+
+    def all_keys(self) -> list[ApiKey]:
+        """Return all keys, oldest first, revoked ones too."""
+        return listed([key for key, _ in self.content()])
+
+    def content(self, *, only_unsent: bool = False) -> list[tuple[StoredKey, int]]:
+        """Return keys as they are stored, each with how many changes of it are unsent."""
+        with self._transaction(reads=True) as connection:
+            stored = _content(connection)
+        return [(key, unsent) for key, unsent in stored if unsent or not only_unsent]
+
+    def followed(self) -> Followed | None:
+        """Return what this file is a copy of, or None if it is no copy."""
+        with self._transaction(reads=True) as connection:
+            found = connection.execute("select identity, token, place from followed").fetchone()
+        return Followed(*found) if found else None
+
+    def has_unsent(self) -> bool:
+        """Whether keys were changed here that the place which is followed does not know."""
+        with self._transaction(reads=True) as connection:
+            return bool(connection.execute("select max(unsent) from api_keys").fetchone()[0])
+
+    def follow(
+        self, followed: Followed, keys: Sequence[StoredKey], *, sent: Mapping[str, int]
+    ) -> None:
+        """Become a copy of `keys`, in one transaction.
+
+        A key that is changed here and not `sent` yet stays as it is until it is. One that
+        is missing among `keys` was deleted there: it is revoked.
+
+        Parameters
+        ----------
+        followed
+            Whose keys they are.
+        keys
+            All of them, as they are in one snapshot.
+        sent
+            How many unsent changes of which key the snapshot has.
+        """
+        with self._transaction() as connection:
+            connection.executemany(
+                "update api_keys set unsent = unsent - ? where id = ?",
+                [(count, key_id) for key_id, count in sent.items()],
+            )
+            held = {key.id: (key, unsent) for key, unsent in _content(connection)}
+            for key in keys:
+                before, unsent = held.pop(key.id, (None, 0))
+                if not unsent and before != key:
+                    _put(connection, key)
+            now = _text(datetime.now(UTC))
+            connection.executemany(
+                "update api_keys set revoked_at = ? where id = ? and revoked_at is null",
+                [(now, key_id) for key_id, (_, unsent) in held.items() if not unsent],
+            )
+            connection.execute(
+                "replace into followed values (1, ?, ?, ?)",
+                (followed.identity, followed.token, followed.place),
+            )
+
+
+def _content(connection: sqlite3.Connection) -> list[tuple[StoredKey, int]]:
+    secrets: dict[str, list[Secret]] = {}
+    for key_id, key_hash, created, expires in connection.execute(
+        "select api_key_id, key_hash, created_at, expires_at from api_key_secrets "
+        "order by created_at, key_hash"
+    ):
+        secret = Secret(key_hash, datetime.fromisoformat(created), _instant(expires))
+        secrets.setdefault(key_id, []).append(secret)
+    return [
+        (
+            StoredKey(
+                key_id,
+                name,
+                datetime.fromisoformat(created),
+                _instant(revoked),
+                tuple(secrets.get(key_id, ())),
+            ),
+            unsent,
+        )
+        for key_id, name, created, revoked, unsent in connection.execute(
+            "select id, name, created_at, revoked_at, unsent from api_keys order by created_at, id"
+        )
+    ]
+
+
+def _put(connection: sqlite3.Connection, key: StoredKey) -> None:
+    connection.execute(
+        "insert into api_keys (id, name, created_at, revoked_at) values (?, ?, ?, ?) "
+        "on conflict (id) do update set name = excluded.name, "
+        "created_at = excluded.created_at, revoked_at = excluded.revoked_at",
+        (key.id, key.name, _text(key.created_at), _text_or_null(key.revoked_at)),
+    )
+    connection.execute("delete from api_key_secrets where api_key_id = ?", (key.id,))
+    for secret in key.secrets:
+        expires = _text_or_null(secret.expires_at)
+        _add_secret(connection, key.id, secret.key_hash, _text(secret.created_at), expires)
+
+
+def _add_secret(
+    connection: sqlite3.Connection, key_id: str, key_hash: bytes, created: str, expires: str | None
+) -> None:
+    connection.execute(
+        "insert into api_key_secrets (key_hash, api_key_id, created_at, expires_at) "
+        "values (?, ?, ?, ?)",
+        (key_hash, key_id, created, expires),
+    )
+
+
+def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
+    (layout,) = connection.execute("pragma user_version").fetchone()
+    if layout > LAYOUT:
+        message = (
+            f"the file of API keys {str(path)!r} has layout {layout}, this version reads up to "
+            f"{LAYOUT}; upgrade majordomo-analytics"
+        )
+        raise ApiKeyStoreError(message)
+    if layout == LAYOUT:
+        return
+    # The first layout had no number, and one hash in the row of each key.
+    is_first = connection.execute("select 1 from sqlite_master where name = 'api_keys'").fetchone()
+    if is_first:
+        connection.execute("alter table api_keys rename to layout_1")
+    for statement in (_LAYOUT_2 + (_FROM_LAYOUT_1 if is_first else "")).split(";"):
+        connection.execute(statement)  # `executescript` would commit first
+    connection.execute(f"pragma user_version = {LAYOUT}")
+
+
+def _text(instant: datetime) -> str:
+    return instant.astimezone(UTC).isoformat(timespec="microseconds")
+
+
+def _text_or_null(instant: datetime | None) -> str | None:
+    return _text(instant) if instant else None
+
+
+def _instant(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
