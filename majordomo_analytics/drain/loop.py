@@ -156,6 +156,7 @@ def drain_forever(
     *,
     stop: Event,
     on_trouble: Callable[[str], None] = lambda _: None,
+    on_pass: Callable[[str, Pass], None] = lambda _sink, _done: None,
 ) -> None:
     """Drain every two seconds until `stop` is set, then once more.
 
@@ -170,6 +171,8 @@ def drain_forever(
     on_trouble
         Called, from any thread, with each trouble that the pass before did not have, and
         at the start with each sink that rows are kept for and that is not given.
+    on_pass
+        Called, from any thread, with the name of a sink and what a pass did for it.
 
     Raises
     ------
@@ -196,6 +199,7 @@ def drain_forever(
             last = stop.wait(pause_s)
             done = serve(data, sink, finished=finished)
             positions[sink.name] = done.positions
+            on_pass(sink.name, done)
             for trouble in done.troubles:
                 if trouble not in known:
                     on_trouble(trouble)

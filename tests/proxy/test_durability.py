@@ -87,7 +87,9 @@ def test_a_caller_is_released_when_the_disk_stalls_for_too_long(tmp_path: Path) 
 @pytest.mark.slow
 @pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 @pytest.mark.parametrize("framing", FRAMINGS)
-def test_fdatasync_comes_before_the_headers_and_before_the_last_send(tmp_path: Path, framing: str) -> None:
+def test_fdatasync_comes_before_the_headers_and_before_the_last_send(
+    tmp_path: Path, framing: str
+) -> None:
     """SIGKILL does not prove that a row survives the loss of power; this order does."""
     trace = tmp_path / "trace"
     strace = ("strace", "-ff", "-ttt", "-e", "trace=fdatasync,sendto,sendmsg,write,writev")
