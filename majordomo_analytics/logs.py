@@ -32,8 +32,9 @@ ALWAYS_TOLD = ("majordomo_proxy.supervisor", "majordomo_proxy.access")
 """Loggers whose sentences are few or asked for: they are written at the level info, too."""
 
 _OWN_FIELDS = frozenset(
-    {*vars(logging.LogRecord("", 0, "", 0, "", None, None)), "message", "asctime"}
+    {*vars(logging.LogRecord("", 0, "", 0, "", None, None)), "message", "asctime", "color_message"}
 )
+"""What every record has, or uvicorn's have for terminals."""
 
 
 def set_up(process: str, *, log_format: str = "console", log_level: str = "warning") -> None:

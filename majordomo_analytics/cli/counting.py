@@ -35,8 +35,7 @@ def observer_for(process: str) -> Observer:
     from majordomo_proxy import scoreboard
     from majordomo_proxy.drain_metrics import DrainMetrics
 
-    scoreboard.join(process)
-    return Counting(DrainMetrics())
+    return Counting(DrainMetrics()) if scoreboard.join(process) else Logging()
 
 
 class Logging:

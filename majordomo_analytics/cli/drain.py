@@ -22,7 +22,7 @@ from majordomo_analytics.cli.options import (
     PriceBookOption,
     require_postgres_extra,
 )
-from majordomo_analytics.errors import SettingsError, SpoolError
+from majordomo_analytics.errors import MajordomoError, SettingsError, SpoolError
 
 if TYPE_CHECKING:
     from majordomo_analytics.datadir import DataDirectory
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
     from majordomo_analytics.drain.observing import Observer
     from majordomo_analytics.drain.sinks import Sink
 
+ENDED_UNEXPECTEDLY = 1
 SINK_UNREACHABLE = 3
+
+logger = logging.getLogger("majordomo_analytics.drain")
 
 
 def drain(
@@ -117,14 +120,20 @@ def drain(
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         threading.Thread(target=_wait_for_end, args=(lifeline, stop), daemon=True).start()
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    on_trouble = logging.getLogger("majordomo_analytics.drain").warning
     with LagWatch(directory, observer.on_lag) as lag:
 
         def on_pass(sink: str, done: Pass) -> None:
             lag.on_pass(sink, done)
             observer.on_pass(sink, done)
 
-        drain_forever(directory, sinks, stop=stop, on_trouble=on_trouble, on_pass=on_pass)
+        try:
+            drain_forever(directory, sinks, stop=stop, on_trouble=logger.warning, on_pass=on_pass)
+        except MajordomoError as error:
+            logger.critical("the drain ends: %s", error)
+            raise typer.Exit(ENDED_UNEXPECTEDLY) from error
+        except Exception as error:
+            logger.exception("the drain ends")
+            raise typer.Exit(ENDED_UNEXPECTEDLY) from error
 
 
 def _sinks(

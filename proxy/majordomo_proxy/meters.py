@@ -196,10 +196,10 @@ METERS: dict[str, Meter] = {
             ("sink",),
         ),
         Meter(
-            "majordomo_dead_letters_total",
+            "majordomo_set_aside_rows_total",
             "counter",
             "drain",
-            "Rows that a sink refused, set aside",
+            "Rows that a sink refused, set aside as dead letters",
             ("sink",),
         ),
         Meter(
@@ -209,7 +209,7 @@ METERS: dict[str, Meter] = {
             "Requests that were cut short with their worker, and got a row that says so",
         ),
         Meter(
-            "majordomo_quarantined_spools_total",
+            "majordomo_damaged_spools_total",
             "counter",
             "drain",
             "Spools that were damaged and set aside",
@@ -264,7 +264,7 @@ METERS: dict[str, Meter] = {
             "majordomo_dead_letters",
             "gauge",
             "drain",
-            "Rows that lie set aside now",
+            "Rows that lie set aside as dead letters now",
             ("sink",),
             mode="livemostrecent",
         ),

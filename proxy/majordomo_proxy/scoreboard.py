@@ -7,17 +7,22 @@ files than processes that ran at once.
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest, multiprocess, values
 
-if TYPE_CHECKING:
-    from pathlib import Path
+from majordomo_proxy.meters import METERS
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+FILE_BYTES = 2**20
+"""Room for some thousand series; a file never grows beyond it."""
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+logger = logging.getLogger("majordomo_proxy")
 
 
 def fresh_folder(parent: Path) -> Path:
@@ -53,6 +58,12 @@ def join(process: str, folder: Path | None = None) -> bool:
         os.environ[FOLDER_VARIABLE] = str(folder.absolute())
     if FOLDER_VARIABLE not in os.environ:
         return False
+    try:
+        _reserve(process, Path(os.environ[FOLDER_VARIABLE]))
+    except OSError as error:
+        logger.error("%s counts for itself only: %s", process, error)
+        del os.environ[FOLDER_VARIABLE]
+        return False
     made = values.MultiProcessValue(lambda: process)  # type: ignore[no-untyped-call]
     values.ValueClass = made
     return True
@@ -75,6 +86,21 @@ def board() -> CollectorRegistry | None:
 def text(own: CollectorRegistry) -> bytes:
     """Return the counts of all processes, or else those in `own`, for Prometheus."""
     return generate_latest(board() or own)
+
+
+def _reserve(process: str, folder: Path) -> None:
+    """Have the disk give room to every file of a process before it is written to.
+
+    They are mapped into memory: a disk that is full later would kill the process at a
+    count.
+    """
+    modes = {meter.mode for meter in METERS.values() if meter.kind == "gauge"}
+    for kind in ("counter", "histogram", *(f"gauge_{mode}" for mode in modes)):
+        descriptor = os.open(folder / f"{kind}_{process}.db", os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, FILE_BYTES)
+        finally:
+            os.close(descriptor)
 
 
 def _is_alive(name: str) -> bool:

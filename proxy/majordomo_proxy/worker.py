@@ -59,7 +59,8 @@ def serve(
     config = uvicorn.Config(
         app,
         log_config=None,
-        log_level=settings.log_level,
+        # What it tells at the level info is when it begins and ends: the supervisor knows.
+        log_level="warning" if settings.log_level == "info" else settings.log_level,
         access_log=False,
         http="httptools",
         ws="none",
