@@ -95,6 +95,12 @@ def drain(
             raise SettingsError(message)
         was_fed = forget_sink(directory, "postgres")
         say("Postgres is forgotten" if was_fed else "no Postgres was fed from here")
+    if once and lifeline is not None:
+        set_up(process_name("drain"), log_format=log_format, log_level=log_level)
+        report = drain_once(directory, sinks)
+        for trouble in report.troubles:
+            logger.warning(trouble)
+        raise typer.Exit(SINK_UNREACHABLE if report.troubles else 0)
     if once or retry_dead or forget_postgres:
         with progress("draining", "rows") as advance:
             report = drain_once(directory, sinks, on_rows=advance, again=retry_dead)

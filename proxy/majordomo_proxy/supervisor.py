@@ -292,12 +292,12 @@ class Supervisor:
         drain = self._drain
         if drain is None:
             return
-        has_to_follow = drain.is_told_to_end  # it may not have seen the workers' last rows
+        # One that was told before, by us or with the whole group, or that was between two
+        # lives, may not have seen the workers' last rows.
+        has_to_follow = drain.is_told_to_end or drain.process is None or drain.look() is not None
         drain.tell(signal.SIGTERM, LAST_DRAIN_S)
         self._wait_for(drain, "its rows stay in the spool")
-        process = drain.process
-        if has_to_follow or process is None or process.returncode == -signal.SIGTERM:
-            # It was between two lives, or was told before it could listen.
+        if has_to_follow or (drain.process and drain.process.returncode == -signal.SIGTERM):
             last = self._make_drain(settings, "--once")
             last.start()
             last.end_by = time.monotonic() + LAST_DRAIN_S
