@@ -100,6 +100,8 @@ def drain(
         report = drain_once(directory, sinks)
         for trouble in report.troubles:
             logger.warning(trouble)
+        if report.rows:
+            logger.info("rows were drained", extra={"sink": "lake", "rows": report.rows})
         raise typer.Exit(SINK_UNREACHABLE if report.troubles else 0)
     if once or retry_dead or forget_postgres:
         with progress("draining", "rows") as advance:
