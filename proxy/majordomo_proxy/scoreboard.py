@@ -27,7 +27,8 @@ logger = logging.getLogger("majordomo_proxy")
 
 def fresh_folder(parent: Path) -> Path:
     """Return a folder for the counts of this run; those of runs that are over go."""
-    parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for folder in (parent.parent, parent):  # mkdir gives its mode to the last one only
+        folder.mkdir(mode=0o700, exist_ok=True)
     for old in parent.iterdir():
         if not _is_alive(old.name):
             shutil.rmtree(old, ignore_errors=True)
