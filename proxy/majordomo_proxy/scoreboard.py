@@ -29,6 +29,7 @@ def fresh_folder(parent: Path) -> Path:
     """Return a folder for the counts of this run; those of runs that are over go."""
     for folder in (parent.parent, parent):  # mkdir gives its mode to the last one only
         folder.mkdir(mode=0o700, exist_ok=True)
+        folder.chmod(0o700)  # an earlier version left it open
     for old in parent.iterdir():
         if not _is_alive(old.name):
             shutil.rmtree(old, ignore_errors=True)
