@@ -6,14 +6,16 @@ can read costs more than adding one.
 
 from __future__ import annotations
 
-from collections import Counter
+from bisect import bisect_left
+from collections import Counter, defaultdict
 from functools import cache
 from typing import TYPE_CHECKING
 
+import prometheus_client as prometheus
 from prometheus_client import CollectorRegistry
 
 from majordomo_proxy import scoreboard
-from majordomo_proxy.meters import LOST_CAUSES, counter, gauge, histogram
+from majordomo_proxy.meters import LOST_CAUSES, SECONDS, counter, gauge, histogram
 
 if TYPE_CHECKING:
     from majordomo_analytics.records.request import RequestRecord
@@ -22,6 +24,35 @@ TallyOfRows = Counter[tuple[str, str, str]]
 """Rows by provider, outcome and usage status that were not published yet."""
 
 PUBLISH_EVERY_S = 1.0
+BOUNDS_MS = tuple(bound * 1000 for bound in SECONDS)
+
+
+class TallyOfTimes:
+    """Times by the bucket of a histogram that they fall in, not published yet."""
+
+    __slots__ = ("_counts", "_total_ms")
+
+    def __init__(self) -> None:
+        self._counts = [0] * (len(BOUNDS_MS) + 1)
+        self._total_ms = 0
+
+    def add(self, ms: int) -> None:
+        """Count a time, in milliseconds."""
+        self._counts[bisect_left(BOUNDS_MS, ms)] += 1
+        self._total_ms += ms
+
+    def hand_on(self, histogram: prometheus.Histogram) -> None:
+        """Add what was counted to a histogram, and begin anew.
+
+        By its parts: it has a method for one time only, which costs as much for each.
+        """
+        for bucket, count in zip(histogram._buckets, self._counts, strict=True):
+            if count:
+                bucket.inc(count)
+        if any(self._counts):
+            histogram._sum.inc(self._total_ms / 1000)
+            self._counts = [0] * len(self._counts)
+            self._total_ms = 0
 
 
 class Metrics:
@@ -57,6 +88,8 @@ class Metrics:
         self._rows = TallyOfRows()
         self._bytes_in = Counter[str]()
         self._bytes_out = Counter[str]()
+        self._times = defaultdict[str, TallyOfTimes](TallyOfTimes)
+        self._first_byte_times = defaultdict[str, TallyOfTimes](TallyOfTimes)
         self._labelled = cache(lambda metric, *labels: metric.labels(*labels))
         for cause in LOST_CAUSES:
             # There from the start: an alert on its growth would miss the first one else.
@@ -71,11 +104,9 @@ class Metrics:
         if record.response_bytes:
             self._bytes_out[provider] += record.response_bytes
         if record.response_time_ms is not None:
-            seconds = self._labelled(self._seconds, provider)
-            seconds.observe(record.response_time_ms / 1000)
+            self._times[provider].add(record.response_time_ms)
         if record.time_to_first_byte_ms is not None:
-            seconds = self._labelled(self._first_byte_seconds, provider)
-            seconds.observe(record.time_to_first_byte_ms / 1000)
+            self._first_byte_times[provider].add(record.time_to_first_byte_ms)
         for flag in (*record.flags, *record.usage.flags):
             self._labelled(self._flags, flag).inc()
 
@@ -112,6 +143,12 @@ class Metrics:
             for provider, count in tally.items():
                 self._labelled(metric, provider).inc(count)
             tally.clear()
+        for histogram_of, times in (
+            (self._seconds, self._times),
+            (self._first_byte_seconds, self._first_byte_times),
+        ):
+            for provider, taken in times.items():
+                taken.hand_on(self._labelled(histogram_of, provider))
         self._in_flight.set(in_flight)
         self._unwritten_rows.set(unwritten)
 

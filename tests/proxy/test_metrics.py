@@ -12,13 +12,16 @@ from pathlib import Path
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from majordomo_analytics.drain.observing import Spent
 from majordomo_proxy import scoreboard
 from majordomo_proxy.drain_metrics import MOST_MODELS, OTHER, DrainMetrics
-from majordomo_proxy.meters import METERS
+from majordomo_proxy.meters import METERS, histogram
+from majordomo_proxy.metrics import TallyOfTimes
 from tests.support.proxy import RunningProxy, lake_rows, running_proxy
 from tests.support.scripts import answer_by_path
 from tests.support.upstream import Upstream
@@ -245,3 +248,28 @@ def test_a_run_leaves_no_counts_behind(tmp_path: Path) -> None:
         assert proxy.stop() == 0
 
     assert list((tmp_path / "data" / "run" / "metrics").iterdir()) == []
+
+
+@given(st.lists(st.integers(0, 400_000), max_size=50))
+def test_times_fall_into_the_buckets_that_the_library_puts_them_in(times_ms: list[int]) -> None:
+    """A tally that is handed on is as many single observations."""
+    ours, theirs = CollectorRegistry(), CollectorRegistry()
+    tally = TallyOfTimes()
+    expected = histogram("majordomo_request_seconds", theirs).labels("openai")
+    handed = histogram("majordomo_request_seconds", ours).labels("openai")
+    for number, ms in enumerate(times_ms):
+        expected.observe(ms / 1000)
+        tally.add(ms)
+        if number % 7 == 0:
+            tally.hand_on(handed)
+    tally.hand_on(handed)
+
+    def samples(registry: CollectorRegistry) -> dict[str, float]:
+        return {
+            f"{sample.name}{sample.labels}": round(sample.value, 6)
+            for metric in registry.collect()
+            for sample in metric.samples
+            if not sample.name.endswith("_created")
+        }
+
+    assert samples(ours) == samples(theirs)

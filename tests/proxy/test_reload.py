@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import signal
 import time
@@ -12,9 +13,11 @@ from pathlib import Path
 
 import httpx
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from tests.support.callers import calling
-from tests.support.proxy import RunningProxy, lake_rows, running_proxy
+from tests.support.postgres import select
+from tests.support.proxy import RunningProxy, lake_rows, mdm, running_proxy
 from tests.support.scripts import answer_by_path
 from tests.support.upstream import LAST_CHUNK, Received, Upstream, chunk, event, head
 
@@ -203,3 +206,36 @@ def test_a_terminal_that_hangs_up_ends_no_worker_by_itself(tmp_path: Path) -> No
         proxy.wait_until_said(RELOADED)
         assert proxy.drains() == drains
         assert "ended with status" not in proxy.said
+
+
+@pytest.mark.slow
+def test_a_reload_can_name_a_postgres(tmp_path: Path, postgres: str) -> None:
+    """The drain feeds it, API keys are copied from it, and no worker knows its address."""
+    config = tmp_path / "majordomo.toml"
+    config.write_text("")
+    dsn = make_conninfo(postgres)
+    with (
+        Upstream(answer_by_path) as upstream,
+        running_proxy(
+            tmp_path / "data",
+            arguments=("--config", str(config)),
+            log=tmp_path / "log",
+            openai_base_url=upstream.url,
+        ) as proxy,
+    ):
+        assert proxy.post().status_code == 200
+        config.write_text(f'postgres = "{dsn}"\n')
+        reload(proxy)
+        there = json.loads(
+            mdm("keys", "create", "--name", "there", "--json", MAJORDOMO_POSTGRES=dsn).stdout
+        )["key"]
+        until(lambda: proxy.post(headers={"X-Majordomo-Key": there}).status_code == 200)
+        environments = [Path(f"/proc/{pid}/environ").read_bytes() for pid in proxy.workers()]
+        assert not any(dsn.encode() in environment for environment in environments)
+        assert proxy.stop() == 0
+
+    ids = {row["id"] for row in lake_rows(tmp_path / "data")}
+    held = {row[0] for row in select(postgres, "select id::text from llm_requests")}
+    assert held, proxy.said
+    assert held <= ids
+    assert len(ids - held) <= 1, "what was drained before may be in the lake alone"

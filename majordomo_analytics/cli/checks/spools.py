@@ -48,7 +48,9 @@ def look_at_spools(data: DataDirectory) -> Iterator[Finding]:
         if not is_handled:
             advice = "The next drain says whether it can be read; its rows stay there until then."
         yield Finding("spool", "wrong", trouble, advice)
-    if not troubles:
+    if not spools:
+        yield Finding("spool", "ok", "empty")
+    elif not troubles:
         whose = f"{written:,} with a worker" if written else "none with a worker"
         summary = f"{counted(len(spools), 'file')}, {whose}, {size(spool_bytes(data.spool))}"
         if begun:
