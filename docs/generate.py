@@ -7,6 +7,7 @@ compares what stands there with what the code says now.
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ from majordomo_analytics.records import metadata
 from majordomo_analytics.records.columns import columns_markdown
 from majordomo_analytics.records.flags import FLAGS
 from majordomo_analytics.records.providers import PROVIDERS, infer_provider
+from majordomo_proxy.meters import METERS
 from majordomo_proxy.settings import environment_names
 from majordomo_proxy.upstreams import base_url_variable
 
@@ -68,6 +70,26 @@ def promoted_from_the_start() -> str:
 def settings() -> str:
     rows = ((f"`{name}`", text) for name, text in environment_names().items())
     return table(("environment variable", "meaning"), rows)
+
+
+def metrics() -> str:
+    rows = (
+        (
+            f"`{meter.name}`",
+            meter.kind,
+            ", ".join(f"`{label}`" for label in meter.labels),
+            meter.meaning,
+            meter.writer,
+        )
+        for meter in METERS.values()
+    )
+    return table(("metric", "kind", "labels", "meaning", "counted by"), rows)
+
+
+def panels() -> str:
+    shown = json.loads((DOCS / "grafana" / "dashboard.json").read_text("utf-8"))["panels"]
+    rows = ((panel["title"], f"`{panel['targets'][0]['expr']}`") for panel in shown)
+    return table(("panel", "query"), rows)
 
 
 def price_keys() -> str:
@@ -220,6 +242,8 @@ PARTS: dict[str, Callable[[], str]] = {
     "metadata-bounds": metadata_bounds,
     "promoted-from-the-start": promoted_from_the_start,
     "settings": settings,
+    "metrics": metrics,
+    "panels": panels,
     "price-keys": price_keys,
     "providers": providers,
     "inferred-providers": inferred_providers,

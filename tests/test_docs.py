@@ -12,6 +12,7 @@ order, in a folder that holds `majordomo-data` as `mdm demo` leaves it:
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import subprocess
@@ -26,6 +27,7 @@ import majordomo_analytics
 from majordomo_analytics.capture.flavours import Flavour
 from majordomo_analytics.pricing.bookfile import load_price_book
 from majordomo_analytics.records.metadata import canonical_name
+from majordomo_proxy.meters import METERS
 from majordomo_proxy.settings import environment_names, load_settings
 from tests.test_architecture import RANK
 
@@ -43,8 +45,11 @@ FENCE = re.compile(
 )
 LINK = re.compile(r"\]\((?!https?://|mailto:|#)(?P<target>[^)#\s]+)")
 VARIABLE = re.compile(r"\bMAJORDOMO_[A-Z][A-Z_]*[A-Z]\b")
-INTERNAL_VARIABLES = {"MAJORDOMO_WORKER_SETTINGS"}
-"""What the supervisor hands its own workers; nobody else sets it."""
+INTERNAL_VARIABLES = {"MAJORDOMO_PROCESS", "MAJORDOMO_WORKER_SETTINGS"}
+"""What the supervisor hands its own children; nobody else sets it."""
+
+METRIC = re.compile(r"\bmajordomo_[a-z_]+\b")
+SUFFIXES = re.compile(r"_(bucket|count|sum)$")
 
 
 def generator() -> ModuleType:
@@ -142,6 +147,29 @@ def test_every_made_part_is_on_a_page() -> None:
     ]
 
     assert sorted(shown) == sorted(GENERATE.PARTS)
+
+
+@pytest.mark.parametrize("page", ["operating.md", "grafana/dashboard.json"])
+def test_every_metric_that_is_named_exists(page: str) -> None:
+    named = set(METRIC.findall((DOCS / page).read_text("utf-8")))
+
+    assert {name for name in named if SUFFIXES.sub("", name) not in METERS} == set()
+
+
+def test_queries_use_only_labels_that_their_metrics_have() -> None:
+    shown = json.loads((DOCS / "grafana" / "dashboard.json").read_text("utf-8"))
+    queries = [target["expr"] for panel in shown["panels"] for target in panel["targets"]]
+    for query in queries:
+        named = [METERS[SUFFIXES.sub("", name)] for name in METRIC.findall(query)]
+        labels = {label for meter in named for label in meter.labels} | {"le"}
+        grouped = {
+            label for group in re.findall(r"by \(([^)]*)\)", query) for label in group.split(", ")
+        }
+        selected = set(re.findall(r"[{,]\s*(\w+)\s*(?:=|!=|=~)", query))
+        assert grouped | selected <= labels, query
+        for meter in named:
+            if meter.kind != "gauge":
+                assert re.search(rf"(rate|increase)\({meter.name}", query), query
 
 
 def test_names_of_headers_are_stored_as_the_page_says() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import select
 import signal
 import threading
@@ -14,18 +15,25 @@ from majordomo_analytics.cli.options import (
     DEFAULT_DATA,
     DEFAULT_POSTGRES_SCHEMA,
     DataOption,
+    LogFormatOption,
+    LogLevelOption,
     PostgresOption,
     PostgresSchemaOption,
     PriceBookOption,
     require_postgres_extra,
 )
-from majordomo_analytics.errors import SettingsError, SpoolError
+from majordomo_analytics.errors import MajordomoError, SettingsError, SpoolError
 
 if TYPE_CHECKING:
     from majordomo_analytics.datadir import DataDirectory
+    from majordomo_analytics.drain.loop import Pass
+    from majordomo_analytics.drain.observing import Observer
     from majordomo_analytics.drain.sinks import Sink
 
+ENDED_UNEXPECTEDLY = 1
 SINK_UNREACHABLE = 3
+
+logger = logging.getLogger("majordomo_analytics.drain")
 
 
 def drain(
@@ -49,6 +57,8 @@ def drain(
             help="Keep no more rows for the Postgres that was fed from here before; once.",
         ),
     ] = False,
+    log_format: LogFormatOption = "console",
+    log_level: LogLevelOption = "warning",
     lifeline: Annotated[
         int | None,
         typer.Option(hidden=True, help="Descriptor whose end says that the supervisor is gone."),
@@ -61,18 +71,23 @@ def drain(
     again. Once a Postgres was fed from a data directory, its rows wait for it in the spool
     also while a drain runs without it.
     """
+    from majordomo_analytics.cli.counting import observer_for
     from majordomo_analytics.cli.screen import progress, say, warn
     from majordomo_analytics.datadir import DataDirectory, keep_private
+    from majordomo_analytics.drain.lag import LagWatch
     from majordomo_analytics.drain.loop import drain_forever, drain_once
     from majordomo_analytics.drain.removal import fed_place, forget_sink
     from majordomo_analytics.drain.waiting import waiting
+    from majordomo_analytics.logs import process_name, set_up
     from majordomo_analytics.pricing.bookfile import price_book_for
     from majordomo_analytics.pricing.pricer import use_price_book
+    from majordomo_analytics.redaction import redact_logs
 
     keep_private()
     directory = DataDirectory.open(data)
     use_price_book(price_book_for(directory, price_book))
-    sinks = _sinks(directory, postgres, postgres_schema)
+    observer = observer_for(process_name(""))
+    sinks = _sinks(directory, postgres, postgres_schema, observer)
     if forget_postgres:
         if postgres and sinks[-1].place == fed_place(directory, "postgres"):
             message = (
@@ -82,6 +97,15 @@ def drain(
             raise SettingsError(message)
         was_fed = forget_sink(directory, "postgres")
         say("Postgres is forgotten" if was_fed else "no Postgres was fed from here")
+    if once and lifeline is not None:
+        set_up(process_name("drain"), log_format=log_format, log_level=log_level)
+        redact_logs()
+        report = drain_once(directory, sinks)
+        for trouble in report.troubles:
+            logger.warning(trouble)
+        if report.rows:
+            logger.info("rows were drained", extra={"sink": "lake", "rows": report.rows})
+        raise typer.Exit(SINK_UNREACHABLE if report.troubles else 0)
     if once or retry_dead or forget_postgres:
         with progress("draining", "rows") as advance:
             report = drain_once(directory, sinks, on_rows=advance, again=retry_dead)
@@ -97,6 +121,8 @@ def drain(
         _say_dead_letters(directory)
         raise typer.Exit(SINK_UNREACHABLE if report.troubles else 0)
 
+    set_up(process_name("drain"), log_format=log_format, log_level=log_level)
+    redact_logs()
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -105,13 +131,29 @@ def drain(
         # supervisor says when the last pass is due.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         threading.Thread(target=_wait_for_end, args=(lifeline, stop), daemon=True).start()
-    drain_forever(directory, sinks, stop=stop, on_trouble=warn)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with LagWatch(directory, observer.on_lag) as lag:
+
+        def on_pass(sink: str, done: Pass) -> None:
+            lag.on_pass(sink, done)
+            observer.on_pass(sink, done)
+
+        try:
+            drain_forever(directory, sinks, stop=stop, on_trouble=logger.warning, on_pass=on_pass)
+        except MajordomoError as error:
+            logger.critical("the drain ends: %s", error)
+            raise typer.Exit(ENDED_UNEXPECTEDLY) from error
+        except Exception as error:
+            logger.exception("the drain ends")
+            raise typer.Exit(ENDED_UNEXPECTEDLY) from error
 
 
-def _sinks(data: DataDirectory, postgres: str | None, schema: str) -> list[Sink]:
+def _sinks(
+    data: DataDirectory, postgres: str | None, schema: str, observer: Observer
+) -> list[Sink]:
     from majordomo_analytics.drain.sinks import LakeSink
 
-    sinks: list[Sink] = [LakeSink(data.lake)]
+    sinks: list[Sink] = [LakeSink(data.lake, on_appended=observer.on_appended)]
     if postgres:
         require_postgres_extra("--postgres")
         from majordomo_analytics.drain.postgres import PostgresSink

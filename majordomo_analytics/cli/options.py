@@ -49,6 +49,25 @@ PostgresSchemaOption = Annotated[
 ]
 DEFAULT_POSTGRES_SCHEMA = "public"
 
+LogFormatOption = Annotated[
+    str,
+    typer.Option(
+        "--log-format",
+        envvar="MAJORDOMO_LOG_FORMAT",
+        help="Of what it writes while it goes on: console for people, json for machines.",
+        show_default=True,
+    ),
+]
+LogLevelOption = Annotated[
+    str,
+    typer.Option(
+        "--log-level",
+        envvar="MAJORDOMO_LOG_LEVEL",
+        help="The least urgent of it: debug, info, warning, error or critical.",
+        show_default=True,
+    ),
+]
+
 
 def require_postgres_extra(feature: str) -> None:
     """Raise `MissingExtraError` unless what talks to Postgres is installed."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from majordomo_proxy.settings import Settings
+
+logger = logging.getLogger("majordomo_proxy.supervisor")
 
 NEEDED = ("aiohttp", "brotli", "prometheus_client", "python_multipart", "starlette", "uvicorn")
 
@@ -69,31 +72,54 @@ def proxy(
     """Relay LLM calls to their providers and write one row for each.
 
     Runs the workers and the drain until SIGTERM or Ctrl-C; open answers are finished first.
+    SIGHUP reads the settings anew.
     """
     require_proxy_extra("`mdm proxy`")
-    from majordomo_analytics.cli.screen import say
-    from majordomo_analytics.datadir import DataDirectory, keep_private
-    from majordomo_analytics.pricing.bookfile import price_book_for
+    from majordomo_analytics.datadir import keep_private
+    from majordomo_analytics.logs import set_up
+    from majordomo_analytics.redaction import redact_logs
     from majordomo_proxy.settings import load_settings
     from majordomo_proxy.supervisor import Supervisor
 
-    settings = load_settings(
-        config=config,
-        data=data,
-        host=host,
-        port=port,
-        workers=workers,
-        postgres=postgres,
-        postgres_schema=postgres_schema,
-        price_book=price_book,
-    )
+    def read() -> Settings:
+        settings = load_settings(
+            config=config,
+            data=data,
+            host=host,
+            port=port,
+            workers=workers,
+            postgres=postgres,
+            postgres_schema=postgres_schema,
+            price_book=price_book,
+        )
+        check_what_children_need(settings)
+        return settings
+
     keep_private()
-    # A drain that ended over one of these, again and again, would hold up the lake.
+    settings = read()
+    set_up("supervisor", log_format=settings.log_format, log_level=settings.log_level)
+    redact_logs()
+    raise typer.Exit(Supervisor(settings, reread=read, alongside=copied_keys).run())
+
+
+def check_what_children_need(settings: Settings) -> None:
+    """Raise `MajordomoError` for what would end the drain or the workers, again and again.
+
+    A drain that does holds up the lake, while callers notice nothing.
+    """
+    from majordomo_analytics.apikeys import ApiKeyStore
+    from majordomo_analytics.datadir import DataDirectory
+    from majordomo_analytics.pricing.bookfile import price_book_for
+
     book = Path(settings.price_book) if settings.price_book else None
-    price_book_for(DataDirectory.create(settings.data), book)
-    with copied_keys(settings):
-        status = Supervisor(settings, say).run()
-    raise typer.Exit(status)
+    data = DataDirectory.create(settings.data)
+    price_book_for(data, book)
+    ApiKeyStore(data.api_keys)
+    if settings.postgres:
+        require_postgres_extra("--postgres")
+        from majordomo_analytics.drain.address import read_address
+
+        read_address(settings.postgres, settings.postgres_schema)
 
 
 @contextmanager
@@ -110,12 +136,10 @@ def copied_keys(settings: Settings) -> Iterator[None]:
     if not settings.postgres:
         yield
         return
-    require_postgres_extra("--postgres")
     from majordomo_analytics.apikeys.copying import copying
-    from majordomo_analytics.cli.screen import warn
     from majordomo_analytics.datadir import DataDirectory
     from majordomo_analytics.drain.keystore import PostgresKeyStore
 
     source = PostgresKeyStore(settings.postgres, schema=settings.postgres_schema)
-    with copying(DataDirectory.create(settings.data).api_keys, source, warn):
+    with copying(DataDirectory.create(settings.data).api_keys, source, logger.warning):
         yield

@@ -157,6 +157,7 @@ def drain_forever(
     *,
     stop: Event,
     on_trouble: Callable[[str], None] = lambda _: None,
+    on_pass: Callable[[str, Pass], None] = lambda _sink, _done: None,
 ) -> None:
     """Drain every two seconds until `stop` is set, then once more.
 
@@ -171,6 +172,8 @@ def drain_forever(
     on_trouble
         Called, from any thread, with each trouble that the pass before did not have, and
         at the start with each sink that rows are kept for and that is not given.
+    on_pass
+        Called, from any thread, with the name of a sink and what a pass did for it.
 
     Raises
     ------
@@ -199,6 +202,7 @@ def drain_forever(
             positions[sink.name] = done.positions
             if done.rows:
                 give_back()
+            on_pass(sink.name, done)
             for trouble in done.troubles:
                 if trouble not in known:
                     on_trouble(trouble)

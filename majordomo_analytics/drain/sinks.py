@@ -23,7 +23,7 @@ from majordomo_analytics.lake.table import (
 from majordomo_analytics.records.ids import new_request_id
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from datetime import date
     from pathlib import Path
 
@@ -96,12 +96,17 @@ class LakeSink:
     ----------
     uri
         Where it lies; it is made if need be.
+    on_appended
+        Called with the rows of each commit, once it is done.
     """
 
     name = "lake"
 
-    def __init__(self, uri: Path) -> None:
+    def __init__(
+        self, uri: Path, *, on_appended: Callable[[pa.Table], None] = lambda _: None
+    ) -> None:
         self._uri = uri
+        self._on_appended = on_appended
 
     @property
     def place(self) -> str:
@@ -134,13 +139,16 @@ class LakeSink:
     def append(self, records: Sequence[RequestRecord], place: Place | None) -> int:
         """Append in one commit; rows without a place get one that is never used again."""
         place = place or Place(new_request_id(), 1, 1)
+        table = self._table(records)
         appended = append_once(
             self._uri,
-            self._table(records),
+            table,
             application=place.spool,
             first=place.first,
             last=place.last,
         )
+        if appended:
+            self._on_appended(table)
         return len(records) if appended else 0
 
     def try_out(self, records: Sequence[RequestRecord]) -> None:

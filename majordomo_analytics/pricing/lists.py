@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from functools import lru_cache
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import genai_prices
 from genai_prices.data_snapshot import get_snapshot
 from genai_prices.types import (
     ClauseContains,
@@ -126,6 +128,13 @@ class PublicPrices:
             self.version += f" of {snapshot.timestamp.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
         # The names come from callers. genai-prices would keep every one, for good.
         self.find = lru_cache(maxsize=MAX_NAMES)(self._find)
+
+    @property
+    def since(self) -> datetime:
+        """When they came to this machine: fetched, or installed with their package."""
+        if self._snapshot.from_auto_update:
+            return self._snapshot.timestamp.astimezone(UTC)
+        return datetime.fromtimestamp(Path(genai_prices.__file__).stat().st_mtime, UTC)
 
     @property
     def names(self) -> tuple[str, ...]:

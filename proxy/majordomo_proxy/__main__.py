@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from majordomo_analytics.errors import MajordomoError
+from majordomo_analytics.logs import set_up
 from majordomo_proxy.settings import load_settings
 from majordomo_proxy.supervisor import Supervisor
 
@@ -13,7 +14,8 @@ def main() -> int:
     """Run the supervisor; return its exit status."""
     try:
         settings = load_settings()
-        return Supervisor(settings, lambda sentence: print(sentence, file=sys.stderr)).run()  # noqa: T201
+        set_up("supervisor", log_format=settings.log_format, log_level=settings.log_level)
+        return Supervisor(settings, reread=load_settings).run()
     except MajordomoError as error:
         print(f"majordomo_proxy: {error}", file=sys.stderr)  # noqa: T201
         return 2

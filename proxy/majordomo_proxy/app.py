@@ -15,8 +15,9 @@ from starlette.routing import Route
 from majordomo_analytics.apikeys import ApiKeyCache, ApiKeyStore
 from majordomo_analytics.datadir import DataDirectory
 from majordomo_analytics.spool.writer import SpoolWriter
-from majordomo_proxy.metrics import CONTENT_TYPE, PUBLISH_EVERY_S, Metrics
+from majordomo_proxy.metrics import PUBLISH_EVERY_S, Metrics
 from majordomo_proxy.relay import Relay
+from majordomo_proxy.scoreboard import CONTENT_TYPE
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -84,7 +85,7 @@ class ProxyApp:
         self._relay = Relay(self._settings, keys, self._spool, self.metrics)
         await self._relay.start()
         chores = [
-            asyncio.create_task(self._publish(self._relay)),
+            asyncio.create_task(self._publish_now_and_then()),
             asyncio.create_task(self._measure(self._spool)),
         ]
         # What was loaded until now stays: the collector need not go over it again.
@@ -100,18 +101,25 @@ class ProxyApp:
             await self._relay.stop(timeout_s=self._settings.spool_wait_s + 5)
             self._spool.close()
             keys.close()
-            self.metrics.publish(self._relay.in_flight)
+            self._publish()
 
-    async def _publish(self, relay: Relay) -> None:
+    async def _publish_now_and_then(self) -> None:
         while True:
-            self.metrics.publish(relay.in_flight)
+            self._publish()
             await asyncio.sleep(PUBLISH_EVERY_S)
+
+    def _publish(self) -> None:
+        self.metrics.publish(
+            self._relay.in_flight if self._relay else 0,
+            unwritten=self._spool.unwritten if self._spool else 0,
+        )
 
     async def _measure(self, spool: SpoolWriter) -> None:
         while True:
             with contextlib.suppress(OSError):
                 # In a thread: a disk that hangs must not hold up what is relayed.
-                await asyncio.to_thread(spool.measure)
+                self.metrics.spool_bytes.set(await asyncio.to_thread(spool.measure))
+                self.metrics.spool_max_bytes.set(self._settings.spool_max_bytes)
             await asyncio.sleep(MEASURE_EVERY_S)
 
     def _on_spool_trouble(self, sentence: str) -> None:
@@ -129,7 +137,7 @@ class ProxyApp:
         return JSONResponse({"status": "not ready", "reason": trouble}, status_code=503)
 
     async def _show_metrics(self, _: Request) -> Response:
-        self.metrics.publish(self._relay.in_flight if self._relay else 0)
+        self._publish()
         return PlainTextResponse(self.metrics.text(), media_type=CONTENT_TYPE)
 
 

@@ -1,31 +1,58 @@
-"""Counters in Prometheus' text format, over all workers of one data directory.
+"""What one worker counts.
 
-With `PROMETHEUS_MULTIPROC_DIR` set, which the supervisor does, each process writes its
-counts to a file of its own and whoever is asked adds them up. No label value ever comes
-from a caller.
+Requests are tallied in memory and handed on once a second: a count that other processes
+can read costs more than adding one.
 """
 
 from __future__ import annotations
 
-import os
-from collections import Counter
+from bisect import bisect_left
+from collections import Counter, defaultdict
 from functools import cache
 from typing import TYPE_CHECKING
 
 import prometheus_client as prometheus
-from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest, multiprocess
+from prometheus_client import CollectorRegistry
+
+from majordomo_proxy import scoreboard
+from majordomo_proxy.meters import LOST_CAUSES, SECONDS, counter, gauge, histogram
 
 if TYPE_CHECKING:
     from majordomo_analytics.records.request import RequestRecord
-
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
-SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
-
 
 TallyOfRows = Counter[tuple[str, str, str]]
 """Rows by provider, outcome and usage status that were not published yet."""
 
 PUBLISH_EVERY_S = 1.0
+BOUNDS_MS = tuple(bound * 1000 for bound in SECONDS)
+
+
+class TallyOfTimes:
+    """Times by the bucket of a histogram that they fall in, not published yet."""
+
+    __slots__ = ("_counts", "_total_ms")
+
+    def __init__(self) -> None:
+        self._counts = [0] * (len(BOUNDS_MS) + 1)
+        self._total_ms = 0
+
+    def add(self, ms: int) -> None:
+        """Count a time, in milliseconds."""
+        self._counts[bisect_left(BOUNDS_MS, ms)] += 1
+        self._total_ms += ms
+
+    def hand_on(self, histogram: prometheus.Histogram) -> None:
+        """Add what was counted to a histogram, and begin anew.
+
+        By its parts: it has a method for one time only, which costs as much for each.
+        """
+        for bucket, count in zip(histogram._buckets, self._counts, strict=True):
+            if count:
+                bucket.inc(count)
+        if any(self._counts):
+            histogram._sum.inc(self._total_ms / 1000)
+            self._counts = [0] * len(self._counts)
+            self._total_ms = 0
 
 
 class Metrics:
@@ -39,85 +66,47 @@ class Metrics:
 
     def __init__(self, registry: CollectorRegistry | None = None) -> None:
         self.registry = registry or CollectorRegistry()
-        self._requests = prometheus.Counter(
-            "majordomo_requests_total",
-            "Requests that reached a provider or failed on the way, one row each",
-            ("provider", "outcome"),
-            registry=self.registry,
-        )
-        self._usage = prometheus.Counter(
-            "majordomo_usage_total",
-            "Rows by how much of their usage is known",
-            ("status",),
-            registry=self.registry,
-        )
-        self._seconds = Histogram(
-            "majordomo_request_seconds",
-            "Wall clock from request to last byte",
-            ("provider",),
-            buckets=SECONDS,
-            registry=self.registry,
-        )
-        self._refused = prometheus.Counter(
-            "majordomo_refused_total",
-            "Requests the proxy refused itself; they have no row",
-            ("reason",),
-            registry=self.registry,
-        )
-        self._flags = prometheus.Counter(
-            "majordomo_flags_total",
-            "Rows that carry a flag",
-            ("flag",),
-            registry=self.registry,
-        )
-        self.abandoned = prometheus.Counter(
-            "majordomo_abandoned_total",
-            "Answers whose caller left before their end",
-            registry=self.registry,
-        )
-        self.late_rows = prometheus.Counter(
-            "majordomo_spool_late_rows_total",
-            "Rows whose caller was released before they were durable",
-            registry=self.registry,
-        )
-        self._lost_rows = prometheus.Counter(
-            "majordomo_rows_lost_total",
-            "Rows that could not be written at all, by cause",
-            ("cause",),
-            registry=self.registry,
-        )
-        self.spool_troubles = prometheus.Counter(
-            "majordomo_spool_troubles_total",
-            "Commits to the spool that failed",
-            registry=self.registry,
-        )
-        self._cut = prometheus.Counter(
-            "majordomo_connections_cut_total",
-            "Connections of callers that were cut without an answer, by cause",
-            ("cause",),
-            registry=self.registry,
-        )
-        self.open_connections = Gauge(
-            "majordomo_open_connections",
-            "Connections of callers that are open",
-            registry=self.registry,
-            multiprocess_mode="livesum",
-        )
-        self._in_flight = Gauge(
-            "majordomo_in_flight_requests",
-            "Requests that are being relayed",
-            registry=self.registry,
-            multiprocess_mode="livesum",
-        )
+        own = self.registry
+        self._requests = counter("majordomo_requests_total", own)
+        self._usage = counter("majordomo_usage_total", own)
+        self._seconds = histogram("majordomo_request_seconds", own)
+        self._first_byte_seconds = histogram("majordomo_first_byte_seconds", own)
+        self._request_bytes = counter("majordomo_request_bytes_total", own)
+        self._response_bytes = counter("majordomo_response_bytes_total", own)
+        self._refused = counter("majordomo_refused_total", own)
+        self._cut = counter("majordomo_connections_cut_total", own)
+        self._flags = counter("majordomo_flags_total", own)
+        self.abandoned = counter("majordomo_abandoned_total", own)
+        self.late_rows = counter("majordomo_spool_late_rows_total", own)
+        self._lost_rows = counter("majordomo_rows_lost_total", own)
+        self.spool_troubles = counter("majordomo_spool_troubles_total", own)
+        self._in_flight = gauge("majordomo_in_flight_requests", own)
+        self.open_connections = gauge("majordomo_open_connections", own)
+        self._unwritten_rows = gauge("majordomo_spool_unwritten_rows", own)
+        self.spool_bytes = gauge("majordomo_spool_bytes", own)
+        self.spool_max_bytes = gauge("majordomo_spool_max_bytes", own)
         self._rows = TallyOfRows()
+        self._bytes_in = Counter[str]()
+        self._bytes_out = Counter[str]()
+        self._times = defaultdict[str, TallyOfTimes](TallyOfTimes)
+        self._first_byte_times = defaultdict[str, TallyOfTimes](TallyOfTimes)
         self._labelled = cache(lambda metric, *labels: metric.labels(*labels))
+        for cause in LOST_CAUSES:
+            # There from the start: an alert on its growth would miss the first one else.
+            self._labelled(self._lost_rows, cause)
 
     def count_row(self, record: RequestRecord) -> None:
         """Count a request that has a row."""
-        self._rows[record.provider, record.outcome, record.usage.status] += 1
+        provider = record.provider
+        self._rows[provider, record.outcome, record.usage.status] += 1
+        if record.request_bytes:
+            self._bytes_in[provider] += record.request_bytes
+        if record.response_bytes:
+            self._bytes_out[provider] += record.response_bytes
         if record.response_time_ms is not None:
-            seconds = self._labelled(self._seconds, record.provider)
-            seconds.observe(record.response_time_ms / 1000)
+            self._times[provider].add(record.response_time_ms)
+        if record.time_to_first_byte_ms is not None:
+            self._first_byte_times[provider].add(record.time_to_first_byte_ms)
         for flag in (*record.flags, *record.usage.flags):
             self._labelled(self._flags, flag).inc()
 
@@ -133,18 +122,36 @@ class Metrics:
         """Count a connection that was cut; `cause` is one of a few words of ours."""
         self._labelled(self._cut, cause).inc()
 
-    def publish(self, in_flight: int) -> None:
-        """Show other processes the counts of rows, and of requests in flight."""
+    def publish(self, in_flight: int, *, unwritten: int = 0) -> None:
+        """Show other processes the counts of rows, and what is so just now.
+
+        Parameters
+        ----------
+        in_flight
+            Requests that are being relayed.
+        unwritten
+            Rows that are in memory only.
+        """
         rows, self._rows = self._rows, TallyOfRows()
         for (provider, outcome, status), count in rows.items():
             self._labelled(self._requests, provider, outcome).inc(count)
             self._labelled(self._usage, status).inc(count)
+        for metric, tally in (
+            (self._request_bytes, self._bytes_in),
+            (self._response_bytes, self._bytes_out),
+        ):
+            for provider, count in tally.items():
+                self._labelled(metric, provider).inc(count)
+            tally.clear()
+        for histogram_of, times in (
+            (self._seconds, self._times),
+            (self._first_byte_seconds, self._first_byte_times),
+        ):
+            for provider, taken in times.items():
+                taken.hand_on(self._labelled(histogram_of, provider))
         self._in_flight.set(in_flight)
+        self._unwritten_rows.set(unwritten)
 
     def text(self) -> bytes:
-        """Return all counters in Prometheus' text format."""
-        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-            registry = CollectorRegistry()
-            multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-            return generate_latest(registry)
-        return generate_latest(self.registry)
+        """Return all counts, of every process, in Prometheus' text format."""
+        return scoreboard.text(self.registry)

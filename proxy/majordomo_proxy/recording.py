@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from majordomo_analytics.errors import SpoolError
 from majordomo_analytics.records.request import encode_record
+from majordomo_proxy.access import log_access
 
 if TYPE_CHECKING:
     import asyncio
@@ -77,6 +78,8 @@ class Recording:
         try:
             record = self._exchange.record(outcome, message)
             self._metrics.count_row(record)
+            if self._settings.access_log:
+                log_access(record)
             if not self._exchange.is_recorded:
                 self._metrics.count_lost_row("spool_full")
                 return

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from majordomo_analytics.errors import SettingsError, did_you_mean, nearest
+from majordomo_analytics.logs import LOG_FORMATS, LOG_LEVELS
 from majordomo_analytics.records.providers import PROVIDERS, Provider
 from majordomo_proxy.upstreams import Route, base_url_variable, read_upstreams
 
@@ -23,7 +24,6 @@ DEFAULT_DATA = Path("majordomo-data")
 SETTINGS_VARIABLE = "MAJORDOMO_WORKER_SETTINGS"
 """Hands a worker its settings, as JSON."""
 
-LOG_LEVELS = ("debug", "info", "warning", "error", "critical")
 ABANDONED_POLICIES = ("drain", "cancel")
 WHEN_SPOOL_FULL = ("refuse", "serve")
 FEWEST_FILES = 3
@@ -148,6 +148,12 @@ class Settings:
     )
     log_level: str = setting(
         "warning", "debug, info, warning, error or critical", choices=LOG_LEVELS
+    )
+    log_format: str = setting(
+        "console", "console for people, json for machines: one object a line", choices=LOG_FORMATS
+    )
+    access_log: bool = setting(
+        False, "write a line for each request: id, provider, status, milliseconds"
     )
     providers: Mapping[str, Provider] = field(default_factory=lambda: PROVIDERS)
     credential_variables: Mapping[str, str] = field(default_factory=dict)

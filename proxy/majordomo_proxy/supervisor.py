@@ -1,67 +1,50 @@
-"""The supervisor: workers and the drain as processes, restarted when they die."""
+"""The supervisor: workers and the drain as processes, restarted when they die.
+
+One listening socket is shared by all workers, so that none of them has to be up for a
+caller to be let in. SIGTERM and SIGINT end everything in order; SIGHUP reads the settings
+anew and replaces the workers one by one.
+"""
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 import signal
-import socket
-import subprocess
 import sys
 import threading
 import time
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from prometheus_client.multiprocess import mark_process_dead
-
 from majordomo_analytics.datadir import DataDirectory
-from majordomo_analytics.errors import SettingsError
+from majordomo_analytics.errors import MajordomoError
+from majordomo_analytics.logs import FORMAT_VARIABLE, LEVEL_VARIABLE, set_up
+from majordomo_proxy import scoreboard
+from majordomo_proxy.children import Child, free_name
+from majordomo_proxy.listening import listen
+from majordomo_proxy.rollout import Rollout
 from majordomo_proxy.settings import SETTINGS_VARIABLE, settings_to_text
+from majordomo_proxy.supervisor_metrics import SupervisorMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from majordomo_proxy.settings import Settings
 
 LOOK_S = 0.1
-FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 30.0
-STEADY_S = 60.0
-"""A child that lived this long starts with the shortest pause again."""
-
 LAST_DRAIN_S = 60.0
 POSTGRES_VARIABLE = "MAJORDOMO_POSTGRES"
 """Only the drain is given it: it may hold a password."""
 
+FIXED = ("data", "host", "port")
+"""Settings that a reload cannot change: what runs is bound to them."""
 
-@dataclass(slots=True)
-class Child:
-    """A process the supervisor keeps alive.
+OF_POSTGRES = ("postgres", "postgres_schema")
 
-    Attributes
-    ----------
-    name
-        What messages call it.
-    command
-        How it is started.
-    inherits
-        The descriptors it is given. Only workers get the listening socket: whoever holds it
-        keeps the port.
-    environment
-        What it is told beside what every child is; secrets stand here, as everybody on the
-        machine can read a command.
-    """
-
-    name: str
-    command: list[str]
-    inherits: tuple[int, ...]
-    environment: dict[str, str] = field(default_factory=dict, repr=False)
-    process: subprocess.Popen[bytes] | None = None
-    started_at: float = 0.0
-    start_at: float = 0.0
-    pause_s: float = field(default=FIRST_PAUSE_S)
+logger = logging.getLogger("majordomo_proxy.supervisor")
 
 
 class Supervisor:
@@ -71,19 +54,39 @@ class Supervisor:
     ----------
     settings
         What to run.
-    say
-        Called with a sentence about what happens.
+    reread
+        Reads the settings anew, and raises `MajordomoError` if they cannot be used.
+    alongside
+        What runs in this process while the proxy does; it is left and entered anew when the
+        settings of Postgres change.
     """
 
-    def __init__(self, settings: Settings, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        reread: Callable[[], Settings] | None = None,
+        alongside: Callable[[Settings], AbstractContextManager[None]] = lambda _: nullcontext(),
+    ) -> None:
         self._settings = settings
-        self._say = say
+        self._reread = reread or (lambda: settings)
+        self._alongside = alongside
+        self._companion = ExitStack()
         self._stop = threading.Event()
-        self._children: list[Child] = []
-        self._environment: dict[str, str] = {}
+        self._reload = threading.Event()
+        self._sockets: tuple[int, int] = (-1, -1)
+        self._board = Path()
+        self._workers: list[Child] = []
+        self._leaving: list[Child] = []
+        self._drain: Child | None = None
+        self._drain_made_of: object = None
+        self._rollout: Rollout | None = None
+        self._was_killed = False
 
     def run(self) -> int:
-        """Serve until SIGTERM or SIGINT; return the exit status.
+        """Serve until SIGTERM or SIGINT.
+
+        Returns the exit status: 0, or 1 if a child would not end and was killed.
 
         Raises
         ------
@@ -92,137 +95,239 @@ class Supervisor:
         SettingsError
             If the address cannot be listened on.
         """
-        data = DataDirectory.create(self._settings.data)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stop.set())
-        with _listen(self._settings) as listener:
+        settings = self._settings
+        data = DataDirectory.create(settings.data)
+        self._handle_signals()
+        with listen(settings.host, settings.port) as listener, self._companion:
+            self._companion.enter_context(self._alongside(settings))
             lifeline_read, lifeline_write = os.pipe()
             host, port = listener.getsockname()[:2]
-            metrics = _fresh_metrics(data.metrics)
-            self._environment = {
-                **{n: v for n, v in os.environ.items() if n != POSTGRES_VARIABLE},
-                SETTINGS_VARIABLE: settings_to_text(self._settings),
-                "PROMETHEUS_MULTIPROC_DIR": str(metrics.absolute()),
-            }
-            sockets = (listener.fileno(), lifeline_read)
-            worker = [sys.executable, "-m", "majordomo_proxy.worker", *map(str, sockets)]
-            drain = [sys.executable, "-m", "majordomo_analytics", "drain"]
-            drain += ["--data", str(data.root), "--lifeline", str(lifeline_read)]
-            numbers = range(1, self._settings.workers + 1)
-            self._children = [
-                *(Child(f"worker {n}", worker, sockets) for n in numbers),
-                Child("drain", drain, (lifeline_read,), self._drain_environment()),
-            ]
+            self._board = scoreboard.fresh_folder(data.metrics)
+            scoreboard.join("supervisor", self._board)
+            self._metrics = SupervisorMetrics()
+            self._sockets = (listener.fileno(), lifeline_read)
             try:
-                for child in self._children:
-                    self._start(child)
-                self._say(f"majordomo proxy on http://{host}:{port}, data in {data.root}")
+                for _ in range(settings.workers):
+                    self._workers.append(self._start_worker(settings))
+                self._start_drain(settings)
+                shown = f"[{host}]" if ":" in host else host
+                logger.info("majordomo proxy on http://%s:%s, data in %s", shown, port, data.root)
                 while not self._stop.wait(LOOK_S):
-                    for child in self._children:
-                        self._look_after(child)
+                    self._look()
             finally:
                 listener.close()  # who calls now is refused, and does not wait in vain
                 self._end()
-                shutil.rmtree(metrics, ignore_errors=True)
+                shutil.rmtree(self._board, ignore_errors=True)
                 os.close(lifeline_write)
                 os.close(lifeline_read)
-        return 0
+        return int(self._was_killed)
 
-    def _drain_environment(self) -> dict[str, str]:
-        return {
-            POSTGRES_VARIABLE: self._settings.postgres,
-            "MAJORDOMO_POSTGRES_SCHEMA": self._settings.postgres_schema,
-            "MAJORDOMO_PRICE_BOOK": self._settings.price_book,
-        }
+    def _handle_signals(self) -> None:
+        had_terminal = sys.stderr.isatty()
 
-    def _start(self, child: Child) -> None:
-        child.started_at = time.monotonic()
-        child.process = subprocess.Popen(
-            child.command,
-            env=self._environment | child.environment,
-            pass_fds=child.inherits,
-            stdin=subprocess.DEVNULL,
-        )
+        def hang_up(*_: object) -> None:
+            # A terminal that was closed says the same, and means the end.
+            is_gone = had_terminal and not sys.stderr.isatty()
+            (self._stop if is_gone else self._reload).set()
+
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stop.set())
+        signal.signal(signal.SIGHUP, hang_up)
+
+    # Starting
+
+    def _start_worker(self, settings: Settings) -> Child:
+        name = free_name((*self._workers, *self._leaving))
+        command = [sys.executable, "-m", "majordomo_proxy.worker", *map(str, self._sockets)]
+        told = {SETTINGS_VARIABLE: settings_to_text(settings)}
+        child = Child("worker", name, command, self._sockets, _environment() | told)
+        child.start()
+        return child
+
+    def _make_drain(self, settings: Settings, *options: str) -> Child:
+        lifeline = self._sockets[1]
+        command = [sys.executable, "-m", "majordomo_analytics", "drain"]
+        command += ["--data", str(settings.data), "--lifeline", str(lifeline), *options]
+        told = _drain_environment(settings)
+        return Child("drain", "drain", command, (lifeline,), _environment() | told)
+
+    def _start_drain(self, settings: Settings) -> None:
+        self._drain = self._make_drain(settings)
+        self._drain_made_of = _what_the_drain_depends_on(settings)
+        self._drain.start()
+
+    # Looking after them
+
+    def _look(self) -> None:
+        if self._reload.is_set() and self._rollout is None:
+            self._reload.clear()
+            self._begin_reload()
+        if self._rollout is not None:
+            self._go_on_with(self._rollout)
+        for child in self._workers:
+            self._look_after(child)
+        for child in self._leaving[:]:
+            if child.look() is not None or child.process is None:
+                self._leaving.remove(child)
+                scoreboard.forget(child.name, self._board)
+        self._look_after_drain()
+        children = (*self._workers, *self._leaving, self._drain)
+        self._metrics.show_children(child for child in children if child is not None)
 
     def _look_after(self, child: Child) -> None:
-        now = time.monotonic()
         if child.process is None:
-            if now >= child.start_at:
-                self._start(child)
+            if time.monotonic() >= child.start_at:
+                child.start()
             return
-        status = child.process.poll()
-        if status is None:
+        status = child.look()
+        if status is not None:
+            scoreboard.forget(child.name, self._board)
+            self._metrics.count_restart(child)
+            pause_s = child.pause()
+            logger.warning("%s ended with status %s; again in %g s", child.name, status, pause_s)
+
+    def _look_after_drain(self) -> None:
+        drain = self._drain
+        if drain is None:
             return
-        if now - child.started_at > STEADY_S:
-            child.pause_s = FIRST_PAUSE_S
-        self._say(f"{child.name} ended with status {status}; again in {child.pause_s:g} s")
-        mark_process_dead(  # type: ignore[no-untyped-call]
-            child.process.pid, self._environment["PROMETHEUS_MULTIPROC_DIR"]
-        )
-        child.process = None
-        child.start_at = now + child.pause_s
-        child.pause_s = min(child.pause_s * 2, LONGEST_PAUSE_S)
+        if not drain.is_told_to_end:
+            self._look_after(drain)
+        elif drain.process is None or drain.look() is not None:
+            scoreboard.forget(drain.name, self._board)
+            self._start_drain(self._settings)
+        elif drain.is_overdue():
+            logger.warning("the drain does not end: it is killed; its rows stay in the spool")
+            drain.kill()
+
+    # Reloading
+
+    def _begin_reload(self) -> None:
+        try:
+            settings = self._reread()
+        except MajordomoError as error:
+            self._refuse_reload(str(error))
+            return
+        before = self._settings
+        for name in FIXED:
+            if getattr(settings, name) != getattr(before, name):
+                logger.warning(
+                    "%s stays %s: it cannot change without a restart", name, getattr(before, name)
+                )
+        settings = replace(settings, data=before.data, host=before.host, port=before.port)
+        self._rollout = Rollout(settings, self._workers[:], settings.workers)
+
+    def _go_on_with(self, rollout: Rollout) -> None:
+        """Take the next step, if its time has come."""
+        fresh = rollout.fresh
+        if fresh is None:
+            if rollout.to_start:
+                rollout.to_start -= 1
+                rollout.fresh = self._start_worker(rollout.settings)
+            else:
+                for old in rollout.old:
+                    self._retire(old)
+                self._rollout = None
+                self._metrics.count_reload("done")
+                logger.info("the settings are reloaded; %s workers have them", len(self._workers))
+            return
+        if fresh.process is None:
+            if time.monotonic() >= fresh.start_at:
+                fresh.start()
+            return
+        fresh.look()
+        if fresh.is_ready:
+            if not rollout.is_proven:
+                rollout.is_proven = True
+                self._take_over(rollout.settings)
+            rollout.fresh = None
+            self._workers.append(fresh)
+            if rollout.old:
+                self._retire(rollout.old.pop(0))
+        elif failure := rollout.failure():
+            fresh.kill()
+            scoreboard.forget(fresh.name, self._board)
+            if rollout.is_proven:
+                pause_s = fresh.pause()
+                logger.warning("%s; again in %g s", failure, pause_s)
+            else:
+                self._rollout = None
+                self._refuse_reload(failure)
+
+    def _refuse_reload(self, reason: str) -> None:
+        self._metrics.count_reload("refused")
+        logger.error("the settings are not reloaded, the earlier ones go on: %s", reason)
+
+    def _take_over(self, settings: Settings) -> None:
+        """Have everything but the workers go by new settings."""
+        before, self._settings = self._settings, settings
+        set_up("supervisor", log_format=settings.log_format, log_level=settings.log_level)
+        if any(getattr(settings, name) != getattr(before, name) for name in OF_POSTGRES):
+            self._companion.close()
+            self._companion.enter_context(self._alongside(settings))
+        drain = self._drain
+        if drain and self._drain_made_of != _what_the_drain_depends_on(settings):
+            drain.tell(signal.SIGTERM, LAST_DRAIN_S)
+
+    def _retire(self, child: Child) -> None:
+        """Have a worker take no more callers; it ends with its last answer."""
+        self._workers.remove(child)
+        self._leaving.append(child)
+        if child.is_ready:
+            child.tell(signal.SIGUSR1, grace_s=float("inf"))
+        else:
+            child.tell(signal.SIGTERM, grace_s=float("inf"))
+
+    # Ending
 
     def _end(self) -> None:
         """End the workers first, then the drain, so that their last rows are drained."""
-        *workers, drain = self._children
-        grace_s = self._settings.stop_timeout_s + self._settings.spool_wait_s + 10
-        _end_all(workers, grace_s)
-        _end_all([drain], LAST_DRAIN_S)
-        if drain.process is None or drain.process.returncode == -signal.SIGTERM:
-            # It was between two lives, or was told before it could listen.
-            last = Child(drain.name, [*drain.command, "--once"], drain.inherits, drain.environment)
-            self._start(last)
-            _wait_for([last], LAST_DRAIN_S)
+        settings = self._settings
+        workers = [*self._workers, *self._leaving]
+        if self._rollout is not None and self._rollout.fresh is not None:
+            workers.append(self._rollout.fresh)
+        for worker in workers:
+            worker.tell(signal.SIGTERM, settings.stop_timeout_s + settings.spool_wait_s + 10)
+        for worker in workers:
+            self._wait_for(worker, "what it had not finished gets rows that say so")
+        drain = self._drain
+        if drain is None:
+            return
+        # One that was told before, by us or with the whole group, or that was between two
+        # lives, may not have seen the workers' last rows.
+        has_to_follow = drain.is_told_to_end or drain.process is None or drain.look() is not None
+        drain.tell(signal.SIGTERM, LAST_DRAIN_S)
+        self._wait_for(drain, "its rows stay in the spool")
+        if has_to_follow or (drain.process and drain.process.returncode == -signal.SIGTERM):
+            last = self._make_drain(settings, "--once")
+            last.start()
+            last.end_by = time.monotonic() + LAST_DRAIN_S
+            self._wait_for(last, "its rows stay in the spool")
+
+    def _wait_for(self, child: Child, consequence: str) -> None:
+        if not child.wait():
+            self._was_killed = True
+            logger.error("%s did not end in time and was killed; %s", child.name, consequence)
 
 
-def _end_all(children: list[Child], grace_s: float) -> None:
-    for child in children:
-        if child.process is not None:
-            child.process.terminate()
-    _wait_for(children, grace_s)
+def _environment() -> dict[str, str]:
+    return {name: value for name, value in os.environ.items() if name != POSTGRES_VARIABLE}
 
 
-def _wait_for(children: list[Child], grace_s: float) -> None:
-    processes = [child.process for child in children if child.process is not None]
-    deadline = time.monotonic() + grace_s
-    for process in processes:
-        try:
-            process.wait(max(0.0, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+def _drain_environment(settings: Settings) -> dict[str, str]:
+    return {
+        POSTGRES_VARIABLE: settings.postgres,
+        "MAJORDOMO_POSTGRES_SCHEMA": settings.postgres_schema,
+        "MAJORDOMO_PRICE_BOOK": settings.price_book,
+        FORMAT_VARIABLE: settings.log_format,
+        LEVEL_VARIABLE: settings.log_level,
+    }
 
 
-def _fresh_metrics(folder: Path) -> Path:
-    """Return a folder for the counters of this run; those of runs that are over go."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for old in folder.iterdir():
-        try:
-            os.kill(int(old.name), 0)
-        except (ValueError, ProcessLookupError):
-            shutil.rmtree(old, ignore_errors=True)
-        except PermissionError:
-            continue  # it lives, under another user
-    fresh = folder / str(os.getpid())
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(mode=0o700)
-    return fresh
-
-
-def _listen(settings: Settings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+def _what_the_drain_depends_on(settings: Settings) -> object:
+    """Return something that differs once a drain has to begin anew."""
+    book = settings.price_book or DataDirectory(settings.data).price_book
     try:
-        listener.bind((settings.host, settings.port))
-        listener.listen(2048)
-    except OSError as error:
-        listener.close()
-        message = (
-            f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}; "
-            "choose another --host or --port"
-        )
-        raise SettingsError(message) from error
-    listener.set_inheritable(True)
-    return listener
+        found = Path(book).stat()
+    except OSError:
+        return _drain_environment(settings), None
+    return _drain_environment(settings), (found.st_mtime_ns, found.st_size, found.st_ino)

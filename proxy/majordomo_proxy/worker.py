@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
 import signal
 import socket
@@ -13,21 +12,36 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from majordomo_analytics.datadir import keep_private
+from majordomo_analytics.logs import process_name, set_up
 from majordomo_analytics.redaction import redact_logs
+from majordomo_proxy import scoreboard
 from majordomo_proxy.app import create_app
 from majordomo_proxy.connections import Guard, guarded_protocol
 from majordomo_proxy.descriptors import make_room
+from majordomo_proxy.server import Server
 from majordomo_proxy.settings import SETTINGS_VARIABLE, settings_from_text
 from majordomo_proxy.targets import credentials_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from majordomo_proxy.settings import Settings
 
+READY = b"ready"
+"""What a worker writes to its supervisor once it serves."""
 
-def serve(settings: Settings, listener: socket.socket, lifeline: int | None = None) -> None:
+
+def serve(
+    settings: Settings,
+    listener: socket.socket,
+    lifeline: int | None = None,
+    *,
+    on_started: Callable[[], None] = lambda: None,
+) -> None:
     """Serve until SIGTERM, SIGINT or the end of the lifeline, then finish what is open.
+
+    SIGUSR1 says that another worker has taken over: then connections end as their callers
+    go on, and the worker with the last of them.
 
     Parameters
     ----------
@@ -38,12 +52,16 @@ def serve(settings: Settings, listener: socket.socket, lifeline: int | None = No
     lifeline
         The reading end of a pipe whose other end the supervisor holds: at its end the
         supervisor is gone, and this worker must not keep the port.
+    on_started
+        Called once callers can be served.
     """
     keep_private()
-    logging.basicConfig(
-        level=settings.log_level.upper(), format="%(asctime)s %(levelname)s %(name)s %(message)s"
-    )
+    # A terminal that closes tells every process; the supervisor decides what it means.
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    process = process_name("worker")
+    set_up(process, log_format=settings.log_format, log_level=settings.log_level)
     redact_logs(credentials_of(settings).values())
+    scoreboard.join(process)
     room = make_room(settings.max_connections, settings.max_requests_in_flight)
     app = create_app(settings)
     guard = Guard(
@@ -52,7 +70,8 @@ def serve(settings: Settings, listener: socket.socket, lifeline: int | None = No
     config = uvicorn.Config(
         app,
         log_config=None,
-        log_level=settings.log_level,
+        # What it tells at the level info is when it begins and ends: the supervisor knows.
+        log_level="warning" if settings.log_level == "info" else settings.log_level,
         access_log=False,
         http=guarded_protocol(guard),
         ws="none",
@@ -62,21 +81,21 @@ def serve(settings: Settings, listener: socket.socket, lifeline: int | None = No
         date_header=False,
         timeout_graceful_shutdown=max(1, round(settings.stop_timeout_s)),
     )
-    server = uvicorn.Server(config)
+    server = Server(config, app.metrics, on_started=on_started)
 
     def end(*_: object) -> None:
         server.should_exit = True
 
-    # Until uvicorn takes signals itself, and again once it has stopped and raises them
-    # anew: then this makes it the ordinary end of a process that did what it was told.
+    # Until uvicorn takes signals itself, and again once it has stopped.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
+    signal.signal(signal.SIGUSR1, lambda *_: server.retire())
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(_serve(server, guard, listener, lifeline))
 
 
 async def _serve(
-    server: uvicorn.Server, guard: Guard, listener: socket.socket, lifeline: int | None
+    server: Server, guard: Guard, listener: socket.socket, lifeline: int | None
 ) -> None:
     if lifeline is not None:
         loop = asyncio.get_running_loop()
@@ -94,10 +113,15 @@ async def _serve(
 
 
 def main(environment: Mapping[str, str] = os.environ) -> int:
-    """Run a worker as the supervisor starts it: `worker LISTENER_FD LIFELINE_FD`."""
-    listener_fd, lifeline_fd = (int(argument) for argument in sys.argv[1:3])
+    """Run a worker as the supervisor does: `worker LISTENER_FD LIFELINE_FD READY_FD`."""
+    listener_fd, lifeline_fd, ready_fd = (int(argument) for argument in sys.argv[1:4])
     settings = settings_from_text(environment[SETTINGS_VARIABLE])
-    serve(settings, socket.socket(fileno=listener_fd), lifeline_fd)
+
+    def tell() -> None:
+        os.write(ready_fd, READY)
+        os.close(ready_fd)
+
+    serve(settings, socket.socket(fileno=listener_fd), lifeline_fd, on_started=tell)
     return 0
 
 

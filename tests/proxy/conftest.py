@@ -6,9 +6,12 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support.postgres import postgres, postgres_server
 from tests.support.proxy import RunningProxy, running_proxy
 from tests.support.scripts import answer_by_path
 from tests.support.upstream import Upstream
+
+__all__ = ["postgres", "postgres_server", "proxy", "upstream"]
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -59,6 +59,19 @@ class RunningProxy:
     key: str
     process: subprocess.Popen[bytes]
     is_wrapped: bool = False
+    log: Path | None = None
+
+    @property
+    def said(self) -> str:
+        """Return what it wrote to its stderr, if that goes to a file."""
+        return self.log.read_text("utf-8") if self.log else ""
+
+    def wait_until_said(self, sentence: str, times: int = 1) -> None:
+        """Wait until it has written something."""
+        deadline = time.monotonic() + 60
+        while self.said.count(sentence) < times:
+            assert time.monotonic() < deadline, f"it did not say {sentence!r}:\n{self.said}"
+            time.sleep(0.05)
 
     @property
     def supervisor(self) -> int:
@@ -78,6 +91,14 @@ class RunningProxy:
         arguments.setdefault("headers", self.headers())
         arguments.setdefault("json", {"model": "gpt-4o-mini", "messages": []})
         return httpx.post(self.url + path, timeout=60, **arguments)
+
+    def drains(self) -> list[int]:
+        """Return the process ids of the drain: one, but while it is replaced."""
+        return [
+            pid
+            for pid in children(self.supervisor)
+            if b"\0drain\0" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        ]
 
     def workers(self) -> list[int]:
         """Return the process ids of the workers."""
@@ -125,18 +146,25 @@ def running_proxy(
     prefix: tuple[str, ...] = (),
     arguments: tuple[str, ...] = (),
     environment: Mapping[str, str] = {},
+    port: int | None = None,
+    log: Path | None = None,
     **settings: str,
 ) -> Iterator[RunningProxy]:
-    """Run `mdm proxy` on `data`; settings become `MAJORDOMO_*` variables."""
+    """Run `mdm proxy` on `data`; settings become `MAJORDOMO_*` variables.
+
+    With `log` its stderr goes to that file.
+    """
     key = key or ApiKeyStore(DataDirectory.create(data).api_keys).create("test").key
-    port = free_port()
+    port = port or free_port()
     variables = {f"MAJORDOMO_{name.upper()}": value for name, value in settings.items()}
-    process = subprocess.Popen(
-        [*prefix, *MDM, "proxy", "--data", str(data), "--port", str(port), *arguments],
-        env=clean_environment(**variables, **environment),
-        start_new_session=True,
-    )
-    running = RunningProxy(data, port, key, process, is_wrapped=bool(prefix))
+    with log.open("ab") if log else nullcontext() as stderr:
+        process = subprocess.Popen(
+            [*prefix, *MDM, "proxy", "--data", str(data), "--port", str(port), *arguments],
+            env=clean_environment(**variables, **environment),
+            start_new_session=True,
+            stderr=stderr,
+        )
+    running = RunningProxy(data, port, key, process, is_wrapped=bool(prefix), log=log)
     try:
         wait_until_ready(port, process)
         yield running

@@ -1,0 +1,1 @@
+"""What `mdm doctor` looks at: each check yields what it found, and changes nothing."""

@@ -1,0 +1,144 @@
+"""What the supervisor does with its processes when it ends, in whichever way."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.support.callers import CHAT, calling
+from tests.support.proxy import children, lake_rows, mdm, running_proxy
+from tests.support.scripts import answer_by_path
+from tests.support.upstream import Upstream
+
+
+def until(fact: Callable[[], bool], within_s: float = 60) -> None:
+    deadline = time.monotonic() + within_s
+    while not fact():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_telling_it_to_end_again_does_nothing_worse(tmp_path: Path) -> None:
+    """SIGTERM and Ctrl-C, twice each, while a stream is open: it comes to its end."""
+    with (
+        Upstream(answer_by_path) as upstream,
+        running_proxy(
+            tmp_path / "data", log=tmp_path / "log", openai_base_url=upstream.url
+        ) as proxy,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        answer = pool.submit(proxy.post, f"{CHAT}?script=slow")
+        until(lambda: bool(upstream.received))
+        time.sleep(0.2)
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM, signal.SIGINT):
+            os.killpg(proxy.process.pid, number)  # as a terminal does
+            time.sleep(0.05)
+        assert answer.result().text.endswith("data: [DONE]\n\n")
+        assert proxy.process.wait(60) == 0
+
+    (row,) = lake_rows(tmp_path / "data")
+    assert row["outcome"] == "completed"
+    assert len(proxy.said.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_worker_that_hangs_at_the_end_is_killed_and_named(tmp_path: Path) -> None:
+    """Its open request gets a row that says so, and the exit status is not 0."""
+    with (
+        Upstream(answer_by_path) as upstream,
+        running_proxy(
+            tmp_path / "data",
+            log=tmp_path / "log",
+            openai_base_url=upstream.url,
+            stop_timeout_s="0",
+            spool_wait_s="0.5",
+        ) as proxy,
+    ):
+        (worker,) = proxy.workers()
+        with ThreadPoolExecutor(1) as pool:
+            stream = pool.submit(proxy.post, f"{CHAT}?script=silent-in-stream")
+            until(lambda: bool(upstream.received))
+            time.sleep(0.5)  # the first event has passed, and the row was begun before it
+            os.kill(worker, signal.SIGSTOP)
+            assert proxy.stop() == 1
+            assert stream.exception() is not None
+
+    assert "worker 1 did not end in time and was killed" in proxy.said
+    (row,) = lake_rows(tmp_path / "data")
+    assert row["outcome"] == "interrupted"
+
+
+def test_children_are_spawned_into_the_supervisors_group(tmp_path: Path) -> None:
+    """Not forked: each begins as a Python of its own."""
+    with running_proxy(tmp_path / "data", workers="2") as proxy:
+        pids = children(proxy.supervisor)
+        assert len(pids) == 3
+        for pid in pids:
+            command = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+            assert command[1:3] in (
+                [b"-m", b"majordomo_proxy.worker"],
+                [b"-m", b"majordomo_analytics"],
+            )
+            assert os.getpgid(pid) == os.getpgid(proxy.supervisor)
+
+
+def test_another_one_starts_at_once_where_a_supervisor_was_killed(tmp_path: Path) -> None:
+    """On the same port and data, while a worker of the first still ends its stream."""
+    with Upstream(answer_by_path) as upstream, ThreadPoolExecutor(1) as pool:
+        with running_proxy(tmp_path / "data", openai_base_url=upstream.url) as first:
+            before = first.post().headers["x-majordomo-log-id"]
+            stream = pool.submit(first.post, f"{CHAT}?script=slow")
+            until(lambda: len(upstream.received) == 2)
+            os.kill(first.supervisor, signal.SIGKILL)
+            first.process.wait(10)
+            with running_proxy(
+                tmp_path / "data", key=first.key, port=first.port, openai_base_url=upstream.url
+            ) as second:
+                after = second.post().headers["x-majordomo-log-id"]
+                assert stream.result().text.endswith("data: [DONE]\n\n")
+                assert second.stop() == 0
+        rows = lake_rows(tmp_path / "data")
+
+    ids = [before, stream.result().headers["x-majordomo-log-id"], after]
+    assert [row["id"] for row in rows] == sorted(ids)
+
+
+def test_a_port_that_stays_taken_is_named(tmp_path: Path) -> None:
+    with running_proxy(tmp_path / "data") as proxy:
+        other = ("--data", str(tmp_path / "other"), "--port", str(proxy.port))
+        refused = mdm("proxy", *other, check=False)
+
+    assert refused.returncode == 2
+    assert f"cannot listen on 127.0.0.1:{proxy.port}" in refused.stderr
+    assert "--port" in refused.stderr
+
+
+@pytest.mark.slow
+def test_two_supervisors_share_a_data_directory(tmp_path: Path) -> None:
+    """Under load one of them ends: nothing lost, nothing doubled, nobody frightened."""
+    data = tmp_path / "data"
+    with (
+        Upstream(answer_by_path) as upstream,
+        running_proxy(data, log=tmp_path / "log1", openai_base_url=upstream.url) as first,
+        running_proxy(
+            data, key=first.key, log=tmp_path / "log2", openai_base_url=upstream.url
+        ) as second,
+    ):
+        with calling([first, second]) as seen:
+            until(lambda: len(seen.ids) > 100)
+            time.sleep(3)  # both drains have made a pass
+        with calling([second]) as later:
+            assert first.stop() == 0
+            until(lambda: len(later.ids) > 100)
+        assert second.stop() == 0
+
+    assert seen.failures + later.failures == []
+    assert sorted(row["id"] for row in lake_rows(data)) == sorted(seen.ids + later.ids)
+    for proxy in (first, second):
+        assert len(proxy.said.splitlines()) == 1
