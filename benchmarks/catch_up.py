@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any
 import psycopg
 
 from majordomo_analytics.datadir import DataDirectory
-from majordomo_analytics.drain.loop import ROWS_PER_COMMIT, serve
+from majordomo_analytics.drain.passes import ROWS_PER_COMMIT, serve
 from majordomo_analytics.drain.postgres import WRITTEN, PostgresSink
 from majordomo_analytics.records.ids import new_request_id
 from majordomo_analytics.records.request import RequestRecord, encode_record

@@ -26,8 +26,8 @@ from majordomo_analytics.errors import MajordomoError, SettingsError, SpoolError
 
 if TYPE_CHECKING:
     from majordomo_analytics.datadir import DataDirectory
-    from majordomo_analytics.drain.loop import Pass
     from majordomo_analytics.drain.observing import Observer
+    from majordomo_analytics.drain.passes import Pass
     from majordomo_analytics.drain.sinks import Sink
 
 ENDED_UNEXPECTEDLY = 1

@@ -101,7 +101,7 @@ def test_trap_23_drain_that_is_killed_at_a_point_does_nothing_twice_and_loses_no
     spool(data, *good[7:])
 
     seams = Seams.make(
-        tmp_path / "orders", {"majordomo_analytics.drain.loop:ROWS_PER_COMMIT": ROWS_PER_COMMIT}
+        tmp_path / "orders", {"majordomo_analytics.drain.passes:ROWS_PER_COMMIT": ROWS_PER_COMMIT}
     )
     seams.die_at(point, nth)
     to_both = ("drain", "--data", str(data.root), "--once", "--postgres", postgres)
@@ -164,9 +164,10 @@ class Pauses(threading.Event):
 
 
 def test_a_sink_that_is_down_is_asked_less_and_less_and_soon_again_once_it_is_up(
-    data: DataDirectory,
+    data: DataDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its pauses double up to a bound; those of the lake stay as they are."""
+    monkeypatch.setattr(loop, "_has_news", lambda *_: True)
     sink: Any = Down()
     pauses = Pauses(sink)
     said: list[str] = []

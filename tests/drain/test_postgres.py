@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 
 from majordomo_analytics.datadir import DataDirectory
 from majordomo_analytics.drain import postgres as postgres_module
-from majordomo_analytics.drain.loop import DrainReport, drain_once, serve
+from majordomo_analytics.drain.loop import DrainReport, drain_once
+from majordomo_analytics.drain.passes import serve
 from majordomo_analytics.drain.postgres import PostgresSink
 from majordomo_analytics.drain.removal import fed_sinks
 from majordomo_analytics.drain.sinks import LakeSink, Place, Sink

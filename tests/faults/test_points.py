@@ -21,6 +21,7 @@ from tests.support.upstream import Upstream
 SOON_AGAIN = {
     "majordomo_proxy.supervisor:LONGEST_PAUSE_S": 0.5,
     "majordomo_analytics.drain.loop:PAUSE_S": 0.2,
+    "majordomo_analytics.drain.loop:REST_S": 0.2,
 }
 SMALL_SPOOLS = {"spool_rotate_bytes": "12000"}
 
