@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-import time
 from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
@@ -431,8 +430,7 @@ class Turns(threading.Event):
 
     def wait(self, timeout: float | None = None) -> bool:
         if threading.current_thread().name != "lake":
-            time.sleep(0.01)
-            return self.is_set()
+            return super().wait()  # spools stay until the end
         self.pauses.append(timeout or 0.0)
         self._between(len(self.pauses))
         if len(self.pauses) == self._turns:
