@@ -45,11 +45,6 @@ MIGRATION_TIMEOUT_S = 3600.0
 
 # Nobody else changes keys from here to the commit; who only reads does not wait.
 _LOCK = "lock table {changes} in share row exclusive mode"
-# A role may be set not to wait for its commits, but a revocation is said to be made.
-_DURABLY = """
-select set_config('synchronous_commit', 'on', true)
-where current_setting('synchronous_commit') = 'off'
-"""
 _STATE = """
 select
   (select token::text from {changes} order by number limit 1),
@@ -265,8 +260,8 @@ class PostgresKeyStore:
     @contextmanager
     def _changing(self) -> Iterator[Connection[Any]]:
         with self._asking() as connection, connection.transaction():
+            self._session.guard(connection)
             connection.execute(self._sql(_LOCK))
-            connection.execute(_DURABLY)
             yield connection
 
     @contextmanager

@@ -85,16 +85,6 @@ with inserted as (
 )
 select count(*) from inserted
 """
-# A role may be set not to wait for its commits, but a spool goes once they are said to be
-# made. And should the network part us amid a transaction, the server would keep what that
-# has inserted locked, for hours, and whoever comes again with the same rows would wait.
-_ONE_TRANSACTION = """
-select
-  case when current_setting('synchronous_commit') = 'off'
-    then set_config('synchronous_commit', 'on', true) end,
-  case when current_setting('idle_in_transaction_session_timeout') = '0'
-    then set_config('idle_in_transaction_session_timeout', %(patience)s, true) end
-"""
 _INCOMING = """
 create temporary table if not exists {incoming} (like {requests}) on commit delete rows
 """
@@ -148,7 +138,6 @@ class PostgresSink:
             dsn, schema, connect_timeout_s=connect_timeout_s, answer_timeout_s=answer_timeout_s
         )
         self._connect_timeout_s = connect_timeout_s
-        self._answer_timeout_s = answer_timeout_s
         self._lake = lake
         self._promoted: tuple[str, ...] = PROMOTED_FROM_THE_START
         self._incoming = sql.Identifier(f"majordomo_incoming_{migrations()[-1].version}")
@@ -258,7 +247,7 @@ class PostgresSink:
 
     def _insert(self, connection: psycopg.Connection[Any], values: list[list[Any]]) -> int:
         """Copy into a temporary table first: COPY itself knows no conflicts."""
-        connection.execute(_ONE_TRANSACTION, {"patience": f"{self._answer_timeout_s:g}s"})
+        self._session.guard(connection)
         if not values:
             return 0
         # Made once for each session and emptied by each commit: a table made anew for every

@@ -27,6 +27,17 @@ DEFAULTS: dict[str, str | int] = {
 SHORTEST_MASKED = 4
 """Characters of a password that is masked wherever it stands."""
 
+# A role may be set not to wait for its commits, but what is said to be made is relied on. And
+# should the network part us amid a transaction, the server would keep what that has written
+# locked, for hours, and whoever comes again with the same rows would wait.
+_GUARD = """
+select
+  case when current_setting('synchronous_commit') = 'off'
+    then set_config('synchronous_commit', 'on', true) end,
+  case when current_setting('idle_in_transaction_session_timeout') = '0'
+    then set_config('idle_in_transaction_session_timeout', %(patience)s, true) end
+"""
+
 
 class Session:
     """One connection, made when it is needed and again after it broke.
@@ -73,6 +84,10 @@ class Session:
             self._connection = psycopg.connect(
                 self._conninfo, autocommit=True, prepare_threshold=None
             )
+
+    def guard(self, connection: psycopg.Connection[Any]) -> None:
+        """Have the transaction that begins be durable, and end if we are parted amid it."""
+        connection.execute(_GUARD, {"patience": f"{self._answer_timeout_s:g}s"})
 
     def close(self) -> None:
         """Close the connection."""
