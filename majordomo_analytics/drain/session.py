@@ -27,9 +27,9 @@ DEFAULTS: dict[str, str | int] = {
 SHORTEST_MASKED = 4
 """Characters of a password that is masked wherever it stands."""
 
-# A role may be set not to wait for its commits, but what is said to be made is relied on. And
-# should the network part us amid a transaction, the server would keep what that has written
-# locked, for hours, and whoever comes again with the same rows would wait.
+# A role may be set not to wait for its commits, but what is said to be made is relied on.
+# And should the network part us amid a transaction, the server would keep what that has
+# written locked, for hours, and whoever comes again with the same rows would wait.
 _GUARD = """
 select
   case when current_setting('synchronous_commit') = 'off'
