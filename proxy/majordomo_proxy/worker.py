@@ -50,8 +50,6 @@ def serve(
     on_started
         Called once callers can be served.
     """
-    # A terminal that closes tells every process; the supervisor decides what it means.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     process = process_name("worker")
     set_up(process, log_format=settings.log_format, log_level=settings.log_level)
     scoreboard.join(process)
