@@ -18,7 +18,7 @@ IDENTITY := import sys; print(*sys.version_info[:3], sys.base_prefix)
 MINIMUM := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow-test browser-test wheel-test fuzz notebooks lint format docs check bench constraints clean FORCE
+.PHONY: help demo test slow-test postgres-test browser-test wheel-test fuzz notebooks lint format docs check bench constraints clean FORCE
 
 help: ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,17 @@ test: $(VENV)/.dev ## Run the tests, the slow ones left out
 
 slow-test: $(VENV)/.dev ## Run the slow tests: crashes, load, many processes
 	$(PYTEST) -q -m "slow and not browser" --ignore=tests/packaging $(ARGS)
+
+# Debian's, of the newest version that is installed.
+POSTGRES_BIN ?= $(lastword $(sort $(wildcard /usr/lib/postgresql/*/bin)))
+postgres-test: $(VENV)/.dev ## Run the tests of Postgres with the server in POSTGRES_BIN
+	@[ -x "$(POSTGRES_BIN)/initdb" ] || { \
+	  echo "there is no PostgreSQL in '$(POSTGRES_BIN)';" \
+	       "name a folder: make postgres-test POSTGRES_BIN=/usr/lib/postgresql/15/bin" >&2; exit 1; }
+	@"$(POSTGRES_BIN)/postgres" --version
+	MAJORDOMO_TEST_POSTGRES_BIN="$(POSTGRES_BIN)" $(PYTEST) -q -m "not slow" \
+	  tests/drain tests/upgrade tests/apikeys tests/proxy/test_keys_in_postgres.py \
+	  tests/faults/test_postgres_*.py $(ARGS)
 
 browser-test: $(VENV)/.dev ## Look at the pages with headless Chromium
 	$(PYTEST) -q -m browser $(ARGS)
@@ -54,10 +65,11 @@ notebooks: $(VENV)/.dev ## Execute the notebooks, writing nothing
 	  echo "executing $$notebook"; $(BIN)/jupyter execute --timeout=300 "$$notebook" || exit 1; \
 	done
 
-lint: $(VENV)/.dev ## Check style, format and types
+lint: $(VENV)/.dev ## Check style, format, types, and for what is unsafe
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/bandit -q -c pyproject.toml -r majordomo_analytics proxy/majordomo_proxy
 
 format: $(VENV)/.dev ## Format the code and mend what can be mended
 	$(BIN)/ruff check --fix-only .
@@ -68,10 +80,12 @@ docs: $(VENV)/.dev ## Write the generated parts of the documentation anew
 
 check: lint test slow-test browser-test notebooks wheel-test ## Everything that must pass before a change goes in
 
-bench: $(VENV)/.dev ## Measure what relaying and pricing cost beside what they are compared with
+bench: $(VENV)/.dev ## Measure relaying, pricing and Postgres beside what they are compared with
 	PYTHONPATH=. $(BIN)/python benchmarks/proxy_overhead.py $(ARGS)
 	PYTHONPATH=. $(BIN)/python benchmarks/stream_chunks.py $(ARGS)
 	PYTHONPATH=. $(BIN)/python benchmarks/pricing.py $(ARGS)
+	PYTHONPATH=. $(BIN)/python benchmarks/catch_up.py $(ARGS)
+	PYTHONPATH=. $(BIN)/python benchmarks/postgres_outage.py $(ARGS)
 
 constraints: ## Pin the newest versions that work on this Python, in constraints.txt
 	rm -rf build/constraints

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,6 +117,15 @@ class DataDirectory:
         draft.replace(root / MARKER)
         made.spool.mkdir(mode=0o700, exist_ok=True)
         return made
+
+
+def keep_private() -> None:
+    """Have what this process makes from now on be its user's alone, files and folders.
+
+    For processes that write a data directory: libraries make its files, too, and take the
+    modes that the process has.
+    """
+    os.umask(0o077)
 
 
 def _check_layout(marker: Path) -> None:

@@ -25,9 +25,6 @@ LEVEL_VARIABLE = "MAJORDOMO_LOG_LEVEL"
 PROCESS_VARIABLE = "MAJORDOMO_PROCESS"
 """How the supervisor calls a child, such as ``worker 2``: in logs, and in its counters."""
 
-FILTERS: list[logging.Filter] = []
-"""What looks at every record before it is written, and may change it: see `set_up`."""
-
 ALWAYS_TOLD = ("majordomo_proxy.supervisor", "majordomo_proxy.access")
 """Loggers whose sentences are few or asked for: they are written at the level info, too."""
 
@@ -63,8 +60,6 @@ def set_up(process: str, *, log_format: str = "console", log_level: str = "warni
             raise SettingsError(message)
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines(process) if log_format == "json" else ConsoleLines(process))
-    for one in FILTERS:
-        handler.addFilter(one)
     root = logging.getLogger()
     for old in root.handlers[:]:
         root.removeHandler(old)

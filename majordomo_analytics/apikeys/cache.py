@@ -18,7 +18,7 @@ RECHECK_S = 0.25
 """How often a worker looks whether keys were revoked or rotated."""
 
 MOST_LOOKS = 10
-"""How often it looks in between, at most, whether a key that it does not know was just made."""
+"""How often it looks in between, at most, for a key that it does not know."""
 
 _MARK = KEY_PREFIX.encode()
 _NO_HASH = bytes(32)

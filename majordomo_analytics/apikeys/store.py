@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -104,27 +105,38 @@ class ApiKeyStore:
         except OSError as error:
             message = f"the file of API keys {str(path)!r} cannot be made: {error}"
             raise ApiKeyStoreError(message) from error
+        with self._connection() as connection:
+            _use_wal(connection)
         with self._transaction() as connection:
             _bring_up_to_date(connection, path)
 
     @contextmanager
     def _transaction(self, *, reads: bool = False) -> Iterator[sqlite3.Connection]:
+        with self._connection() as connection:
+            connection.execute("pragma synchronous = full")
+            connection.execute("begin" if reads else "begin immediate")
+            try:
+                yield connection
+            except BaseException:
+                if connection.in_transaction:  # SQLite ends it itself on some errors
+                    connection.execute("rollback")
+                raise
+            connection.execute("commit")
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
         try:
             with closing(
                 sqlite3.connect(self._path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
             ) as connection:
-                connection.execute("pragma journal_mode = wal")
-                connection.execute("pragma synchronous = full")
-                connection.execute("begin" if reads else "begin immediate")
-                try:
-                    yield connection
-                except BaseException:
-                    if connection.in_transaction:  # SQLite ends it itself on some errors
-                        connection.execute("rollback")
-                    raise
-                connection.execute("commit")
+                yield connection
         except sqlite3.Error as error:
             message = f"the file of API keys {str(self._path)!r} cannot be used: {error}"
+            if not isinstance(error, sqlite3.OperationalError):  # it is no passing trouble
+                message += (
+                    "; move it away, with what lies beside it: keys that live in Postgres come "
+                    "back from there, others have to be made anew"
+                )
             raise ApiKeyStoreError(message) from error
 
     def create(self, name: str) -> IssuedKey:
@@ -248,6 +260,23 @@ class ApiKeyStore:
                 "replace into followed values (1, ?, ?, ?)",
                 (followed.identity, followed.token, followed.place),
             )
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Let readers not wait for a writer; the file stays so.
+
+    SQLite does not wait itself where two make this change at once.
+    """
+    deadline = time.monotonic() + BUSY_TIMEOUT_S
+    while True:
+        try:
+            connection.execute("pragma journal_mode = wal")
+        except sqlite3.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
 
 
 def _content(connection: sqlite3.Connection) -> list[tuple[StoredKey, int]]:

@@ -21,7 +21,8 @@ _SHAPES = (
     _START + r"eyJ[\w-]{6,}(?:\.[\w-]+){0,2}",
     # By what stands before them, in headers and addresses.
     r"(?<=\bBearer )[\w.~+/*=-]{6,}|(?<=\bBasic )[\w+/]{6,}={0,2}",
-    r"(?i:(?<=[?&;_-]key=)|(?<=[?&;_]token=)|(?<=signature=)|(?<=api-key: ))[^\s&\"'<>]+",
+    r"(?i:(?<=[?&;_-]key=)|(?<=[?&;_]token=)|(?<=signature=)|(?<=api-key: )|(?<=\bcookie: ))"
+    r"[^\s&\"'<>]+",
 )
 # ASCII, or letters of other scripts around a credential would hide it.
 _CREDENTIAL = re.compile("|".join(_SHAPES), re.ASCII)

@@ -25,8 +25,8 @@ from majordomo_analytics.errors import MajordomoError, SettingsError, SpoolError
 
 if TYPE_CHECKING:
     from majordomo_analytics.datadir import DataDirectory
-    from majordomo_analytics.drain.loop import Pass
     from majordomo_analytics.drain.observing import Observer
+    from majordomo_analytics.drain.passes import Pass
     from majordomo_analytics.drain.sinks import Sink
 
 ENDED_UNEXPECTEDLY = 1
@@ -73,7 +73,7 @@ def drain(
     from majordomo_analytics.cli.counting import observer_for
     from majordomo_analytics.cli.screen import progress, say, warn
     from majordomo_analytics.cli.stopping import stop_on_signals
-    from majordomo_analytics.datadir import DataDirectory
+    from majordomo_analytics.datadir import DataDirectory, keep_private
     from majordomo_analytics.drain.lag import LagWatch
     from majordomo_analytics.drain.loop import drain_forever, drain_once
     from majordomo_analytics.drain.removal import fed_place, forget_sink
@@ -81,7 +81,9 @@ def drain(
     from majordomo_analytics.logs import process_name, set_up
     from majordomo_analytics.pricing.bookfile import price_book_for
     from majordomo_analytics.pricing.pricer import use_price_book
+    from majordomo_analytics.redaction import redact_logs
 
+    keep_private()
     directory = DataDirectory.open(data)
     use_price_book(price_book_for(directory, price_book))
     observer = observer_for(process_name(""))
@@ -97,6 +99,7 @@ def drain(
         say("Postgres is forgotten" if was_fed else "no Postgres was fed from here")
     if once and lifeline is not None:
         set_up(process_name("drain"), log_format=log_format, log_level=log_level)
+        redact_logs()
         report = drain_once(directory, sinks)
         for trouble in report.troubles:
             logger.warning(trouble)
@@ -119,6 +122,7 @@ def drain(
         raise typer.Exit(SINK_UNREACHABLE if report.troubles else 0)
 
     set_up(process_name("drain"), log_format=log_format, log_level=log_level)
+    redact_logs()
     stop = threading.Event()
     stop_on_signals(stop, lifeline=lifeline)
     if lifeline is not None:

@@ -13,7 +13,6 @@ from majordomo_analytics.cli.options import (
     DEFAULT_DATA,
     DEFAULT_POSTGRES_SCHEMA,
     DataOption,
-    PostgresOption,
     PostgresSchemaOption,
     require_postgres_extra,
 )
@@ -30,6 +29,15 @@ app = typer.Typer(
     no_args_is_help=True,
     help="Create, list, rotate and revoke API keys, in the data directory or in Postgres.",
 )
+PostgresOption = Annotated[
+    str | None,
+    typer.Option(
+        "--postgres",
+        envvar="MAJORDOMO_POSTGRES",
+        help="The Postgres that the keys live in: postgresql://USER:PASSWORD@HOST/DATABASE. "
+        "The variable keeps the password out of the list of processes.",
+    ),
+]
 KeyIdArgument = Annotated[
     str, typer.Argument(metavar="ID", help="The id that `mdm keys list` shows.")
 ]
@@ -101,16 +109,20 @@ def list_keys(
     if not keys:
         say("no API keys yet; `mdm keys create --name NAME` makes one")
         return
-    columns = ("id", "name", "created (UTC)", "last used (UTC)", "requests", "state")
-    table = Table(*columns, box=None, pad_edge=False)
-    table.columns[4].justify = "right"
+    table = Table(box=None, pad_edge=False)
+    table.add_column("id", min_width=36, no_wrap=True)  # it is copied from here
+    table.add_column("name", overflow="fold")
+    table.add_column("created (UTC)", min_width=16)
+    table.add_column("last used (UTC)", min_width=16)
+    table.add_column("requests", justify="right", no_wrap=True)
+    table.add_column("state", overflow="fold")
     for key in keys:
         use = uses.get(key.id)
         state = ""
         if key.revoked_at:
             state = f"revoked {_minute(key.revoked_at)}"
         elif key.overlap_ends_at:
-            state = f"rotated; the earlier key until {_minute(key.overlap_ends_at)}"
+            state = f"rotated, old until {_minute(key.overlap_ends_at)}"
         elif key.rotated_at:
             state = f"rotated {_minute(key.rotated_at)}"
         last_used = _minute(use.last_used_at) if use else ""

@@ -56,7 +56,10 @@ def proxy(
     workers: Annotated[int | None, typer.Option(help="Worker processes (default 1).")] = None,
     postgres: Annotated[
         str | None,
-        typer.Option(help="A Postgres that gets every row too; better in MAJORDOMO_POSTGRES."),
+        typer.Option(
+            help="A Postgres that gets every row too, and has the API keys; better in "
+            "MAJORDOMO_POSTGRES."
+        ),
     ] = None,
     postgres_schema: Annotated[
         str | None, typer.Option(help="The schema of its tables there (default public).")
@@ -72,7 +75,9 @@ def proxy(
     SIGHUP reads the settings anew.
     """
     require_proxy_extra("`mdm proxy`")
+    from majordomo_analytics.datadir import keep_private
     from majordomo_analytics.logs import set_up
+    from majordomo_analytics.redaction import redact_logs
     from majordomo_proxy.settings import load_settings
     from majordomo_proxy.supervisor import Supervisor
 
@@ -87,24 +92,29 @@ def proxy(
             postgres_schema=postgres_schema,
             price_book=price_book,
         )
-        check_what_the_drain_needs(settings)
+        check_what_children_need(settings)
         return settings
 
+    keep_private()
     settings = read()
     set_up("supervisor", log_format=settings.log_format, log_level=settings.log_level)
+    redact_logs()
     raise typer.Exit(Supervisor(settings, reread=read, alongside=copied_keys).run())
 
 
-def check_what_the_drain_needs(settings: Settings) -> None:
-    """Raise `MajordomoError` for what would end the drain, again and again.
+def check_what_children_need(settings: Settings) -> None:
+    """Raise `MajordomoError` for what would end the drain or the workers, again and again.
 
-    It would hold up the lake, while callers notice nothing.
+    A drain that does holds up the lake, while callers notice nothing.
     """
+    from majordomo_analytics.apikeys import ApiKeyStore
     from majordomo_analytics.datadir import DataDirectory
     from majordomo_analytics.pricing.bookfile import price_book_for
 
     book = Path(settings.price_book) if settings.price_book else None
-    price_book_for(DataDirectory.create(settings.data), book)
+    data = DataDirectory.create(settings.data)
+    price_book_for(data, book)
+    ApiKeyStore(data.api_keys)
     if settings.postgres:
         require_postgres_extra("--postgres")
         from majordomo_analytics.drain.address import read_address

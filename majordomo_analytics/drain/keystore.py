@@ -45,6 +45,11 @@ MIGRATION_TIMEOUT_S = 3600.0
 
 # Nobody else changes keys from here to the commit; who only reads does not wait.
 _LOCK = "lock table {changes} in share row exclusive mode"
+# A role may be set not to wait for its commits, but a revocation is said to be made.
+_DURABLY = """
+select set_config('synchronous_commit', 'on', true)
+where current_setting('synchronous_commit') = 'off'
+"""
 _STATE = """
 select
   (select token::text from {changes} order by number limit 1),
@@ -178,10 +183,8 @@ class PostgresKeyStore:
         a row that is deleted later is not taken off again.
         """
         with self._asking() as connection:
-            return {
-                key_id: KeyUse(count, last)
-                for key_id, count, last in connection.execute(self._sql(_USE))
-            }
+            found = connection.execute(self._sql(_USE), binary=True).fetchall()
+        return {key_id: KeyUse(count, last) for key_id, count, last in found}
 
     def state(self) -> State:
         """Return what state the tables are in."""
@@ -201,8 +204,9 @@ class PostgresKeyStore:
             try:
                 with connection.transaction():
                     state = self._state(connection)
-                    keys = connection.execute(self._sql(_KEYS)).fetchall()
-                    secrets = connection.execute(self._sql(_SECRETS)).fetchall()
+                    # As binary, so that no DateStyle of the database gets in the way.
+                    keys = connection.execute(self._sql(_KEYS), binary=True).fetchall()
+                    secrets = connection.execute(self._sql(_SECRETS), binary=True).fetchall()
             finally:
                 if not connection.closed:
                     connection.isolation_level = None
@@ -262,6 +266,7 @@ class PostgresKeyStore:
     def _changing(self) -> Iterator[Connection[Any]]:
         with self._asking() as connection, connection.transaction():
             connection.execute(self._sql(_LOCK))
+            connection.execute(_DURABLY)
             yield connection
 
     @contextmanager

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from majordomo_analytics.datadir import DataDirectory
-    from majordomo_analytics.drain.loop import Pass
+    from majordomo_analytics.drain.passes import Pass
     from majordomo_analytics.spool.files import SpoolFile
 
 LOOK_EVERY_S = 5.0

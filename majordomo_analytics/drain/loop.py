@@ -8,80 +8,38 @@ of it.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
-from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from majordomo_analytics.drain.dead_letters import DeadLetters
-from majordomo_analytics.drain.delivery import deliver, retry_dead
-from majordomo_analytics.drain.removal import (
-    check_place,
-    fed_place,
-    fed_sinks,
-    remember_sink,
-    remove_drained,
-)
+from majordomo_analytics.drain.memory import give_back
+from majordomo_analytics.drain.passes import Pass, serve
+from majordomo_analytics.drain.removal import fed_place, fed_sinks, remove_drained
 from majordomo_analytics.drain.sinks import LakeSink
-from majordomo_analytics.errors import (
-    LakeError,
-    MajordomoError,
-    PostgresError,
-    RowsRefusedError,
-    SpoolError,
-)
-from majordomo_analytics.spool.adoption import adopt
+from majordomo_analytics.errors import SpoolError
 from majordomo_analytics.spool.files import spool_files
-from majordomo_analytics.spool.locks import drain_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from threading import Event
 
     from majordomo_analytics.datadir import DataDirectory
     from majordomo_analytics.drain.sinks import Sink
-    from majordomo_analytics.spool.files import SpoolFile
 
-ROWS_PER_COMMIT = 10_000
 PAUSE_S = 2.0
+"""How often the spools are looked into."""
+
+REST_S = 5.0
+"""How long a sink rests once it got rows: each commit to the lake makes a file and an entry
+in its log, and both make every later commit and query a little slower."""
+
 LONGEST_PAUSE_S = 30.0
 """How long a sink that is down is left alone, at most."""
 
-LOCK_WAIT_S = 60.0
 LAST_PASS_S = 50.0
 """How long the end waits for a sink that does not come to an end; its rows stay."""
-
-
-@dataclass(slots=True)
-class Pass:
-    """What one pass over the spools did for one sink.
-
-    Attributes
-    ----------
-    rows
-        Rows that reached the sink and were new there.
-    dead
-        Rows that it refused, set aside as dead letters.
-    troubles
-        One sentence for each spool that could not be served, or for the sink itself.
-    is_down
-        Whether the sink could not be used at all.
-    positions
-        How far the sink has come in each spool, as it said itself.
-    interrupted
-        Requests that were cut short with their worker, and have a row now that says so.
-    quarantined
-        Spools that were damaged.
-    """
-
-    rows: int = 0
-    dead: int = 0
-    interrupted: int = 0
-    quarantined: int = 0
-    troubles: list[str] = field(default_factory=list)
-    is_down: bool = False
-    positions: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +116,7 @@ def drain_forever(
     on_trouble: Callable[[str], None] = lambda _: None,
     on_pass: Callable[[str, Pass], None] = lambda _sink, _done: None,
 ) -> None:
-    """Drain every two seconds until `stop` is set, then once more.
+    """Drain what is new, every two to five seconds, until `stop` is set; then once more.
 
     Parameters
     ----------
@@ -194,11 +152,19 @@ def drain_forever(
         known: set[str] = set()
         finished: dict[str, int] = {}
         pause_s = PAUSE_S
+        served_at = -math.inf
         last = False
         while not last:
             last = stop.wait(pause_s)
+            is_due = last or known or time.monotonic() - served_at > LONGEST_PAUSE_S
+            if not is_due and not _has_news(data, positions[sink.name], finished):
+                pause_s = PAUSE_S
+                continue
+            served_at = time.monotonic()
             done = serve(data, sink, finished=finished)
             positions[sink.name] = done.positions
+            if done.rows:
+                give_back()
             on_pass(sink.name, done)
             for trouble in done.troubles:
                 if trouble not in known:
@@ -206,7 +172,10 @@ def drain_forever(
             known = set(done.troubles)
             if done.is_down:  # what comes back may be an older state
                 finished.clear()
-            pause_s = min(pause_s * 2, LONGEST_PAUSE_S) if done.is_down else PAUSE_S
+            if done.is_down:
+                pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
+            else:
+                pause_s = REST_S if done.rows else PAUSE_S
         sink.close()
 
     threads = [
@@ -226,160 +195,21 @@ def drain_forever(
     remove_drained(data, dict(positions))
 
 
-def serve(
-    data: DataDirectory,
-    sink: Sink,
-    *,
-    on_rows: Callable[[int], None] = lambda _: None,
-    again: bool = False,
-    finished: dict[str, int] | None = None,
-) -> Pass:
-    """Give one sink everything that is in the spools now; its troubles do not raise.
+def _has_news(
+    data: DataDirectory, positions: Mapping[str, int], finished: Mapping[str, int]
+) -> bool:
+    """Return whether a pass would find anything to do for a sink that is as it was.
 
-    Parameters
-    ----------
-    data, sink
-        What to drain, and where to.
-    on_rows
-        Called with the number of rows each time some were read and delivered.
-    again
-        Whether the sink is to be given its dead letters again.
-    finished
-        Positions in spools that have no writer and nothing more for this sink. They are
-        passed over, and more are added: spools that wait for another sink can be many.
+    To open a lake takes a hundred times as long as to look.
     """
-    finished = {} if finished is None else finished
-    done = Pass()
-    lock = drain_lock(data.spool, sink.name)
-    deadline = time.monotonic() + LOCK_WAIT_S
-    while not lock.acquire():
-        if time.monotonic() > deadline:
-            done.troubles.append(
-                f"{sink.name}: another drain is at work on {str(data.root)!r} "
-                f"for over {LOCK_WAIT_S:g} s"
-            )
-            return done
-        time.sleep(0.05)
-    try:
-        if sink.name != "lake":
-            check_place(data, sink.name, sink.place)
-        if sink.open():  # it may be another server, or an older state
-            finished.clear()
-        if sink.name != "lake":
-            # Not before it was reached once: rows are not kept for an address mistyped.
-            remember_sink(data, sink.name, sink.place)
-        if again:
-            _deliver_dead(data, sink, done)
-        _drain_spools(data, sink, done, on_rows, finished)
-    except MajordomoError as error:
-        done.is_down = True
-        done.troubles.append(f"{sink.name}: {error}")
-    except Exception as error:  # noqa: BLE001 - nobody would start its thread again
-        done.is_down = True
-        done.troubles.append(f"{sink.name} could not be served: {error!r}")
-    finally:
-        lock.release()
-    return done
-
-
-def _drain_spools(
-    data: DataDirectory,
-    sink: Sink,
-    done: Pass,
-    on_rows: Callable[[int], None],
-    finished: dict[str, int],
-) -> None:
-    spools = deque(spool_files(data.spool))
-    is_blocked = False
-    while spools:
-        spool = spools.popleft()
+    for spool in spool_files(data.spool):
         if spool.uuid in finished:
-            done.positions[spool.uuid] = finished[spool.uuid]
             continue
-        lock = spool.writer_lock
-        # Taken before reading: a spool that has no writer now will never grow again.
-        is_orphan = lock.acquire()
         try:
-            is_adopted = False
-            if is_orphan:
-                is_adopted, saved_in = _adopt(spool, data, done)
-                if saved_in is not None:
-                    spools.append(saved_in)
-                    continue
-            if is_blocked and not spool.was_never_begun() and spool.holds_rewritten_rows():
-                # They may be in the older spool that made trouble: only once the sink has
-                # that one can it be told.
+            if spool.was_never_begun():
                 continue
-            _drain_spool(spool, data, sink, done, on_rows)
-            if is_adopted and spool.uuid in done.positions:
-                finished[spool.uuid] = done.positions[spool.uuid]
-        except PostgresError:
-            raise  # the next spool would wait as long for the same answer
-        except (SpoolError, LakeError, RowsRefusedError) as error:
-            if spool.path.exists():  # else another drain has removed it: every sink has it
-                is_blocked = True
-                done.troubles.append(str(error))
-        except Exception as error:  # noqa: BLE001 - one spool must not hold up the others
-            is_blocked = True
-            trouble = f"the spool {spool.uuid} could not be drained to {sink.name}: {error!r}"
-            done.troubles.append(trouble)
-        finally:
-            if not spool.path.exists():
-                spool.unlink()  # the lock, which has come back
-            lock.release()
-    for gone in finished.keys() - done.positions.keys():
-        del finished[gone]
-
-
-def _adopt(spool: SpoolFile, data: DataDirectory, done: Pass) -> tuple[bool, SpoolFile | None]:
-    """Adopt a spool whose writer lock is held; return whether it is, and its stand-in.
-
-    One that cannot be written now, as on a disk that is full, is drained all the same, and
-    stays.
-    """
-    try:
-        adoption = adopt(spool, data.quarantine)
-    except SpoolError as error:
-        if spool.path.exists():
-            done.troubles.append(str(error))
-        return False, None
-    done.interrupted += adoption.interrupted
-    if adoption.saved_in is not None:
-        done.quarantined += 1
-        done.troubles.append(adoption.told(spool, data.quarantine))
-    return True, adoption.saved_in
-
-
-def _drain_spool(
-    spool: SpoolFile,
-    data: DataDirectory,
-    sink: Sink,
-    done: Pass,
-    on_rows: Callable[[int], None],
-) -> None:
-    """Append what the sink does not have yet."""
-    if spool.was_never_begun():
-        return
-    position = sink.position(spool.uuid)
-    done.positions[spool.uuid] = position
-    while rows := spool.read(position, ROWS_PER_COMMIT):
-        delivery = deliver(rows, spool.uuid, sink, DeadLetters(data.dead_letters))
-        position = rows[-1].sequence
-        done.positions[spool.uuid] = position
-        done.rows += delivery.appended
-        on_rows(len(rows))
-        if delivery.refused:
-            done.dead += delivery.refused
-            done.troubles.append(
-                f"{sink.name} cannot hold {delivery.refused} of the rows up to {position} of "
-                f"the spool {spool.uuid}; they are in {data.dead_letters.name}, and "
-                "`mdm drain --retry-dead` tries them again"
-            )
-
-
-def _deliver_dead(data: DataDirectory, sink: Sink, done: Pass) -> None:
-    delivery = retry_dead(sink, DeadLetters(data.dead_letters), most=ROWS_PER_COMMIT)
-    done.rows += delivery.appended
-    if delivery.refused:
-        done.dead += delivery.refused
-        done.troubles.append(f"{sink.name} still refuses {delivery.refused} dead letters")
+            if spool.last_sequence() > positions.get(spool.uuid, 0) or not spool.has_writer():
+                return True
+        except SpoolError:
+            return True
+    return False

@@ -25,7 +25,7 @@ OUR_TABLES = (
     "api_key_usage",
     "ingest_checkpoint",
 )
-OLDEST_SERVER = 15
+OLDEST_SERVER = 14
 LOCK = int.from_bytes(b"majordom")
 """Key of the advisory lock that whoever migrates holds, in any schema of the database."""
 

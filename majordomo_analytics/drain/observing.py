@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from majordomo_analytics.drain.lag import Lag
-    from majordomo_analytics.drain.loop import Pass
+    from majordomo_analytics.drain.passes import Pass
 
 KINDS = {"input": "input_tokens", "output": "output_tokens"}
 PARTS = {

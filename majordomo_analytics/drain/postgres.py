@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import re
-import socket
-import threading
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
@@ -13,18 +9,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import make_conninfo
 
-from majordomo_analytics.drain.address import place_of, read_address
 from majordomo_analytics.drain.enrich import row_of
 from majordomo_analytics.drain.migrate import applied_version, migrate, migrations
 from majordomo_analytics.drain.repeated import ALSO_READ_AGAIN
-from majordomo_analytics.errors import (
-    LakeError,
-    PostgresError,
-    PostgresUnreachableError,
-    RowsRefusedError,
-)
+from majordomo_analytics.drain.session import Session
+from majordomo_analytics.errors import LakeError, PostgresError, RowsRefusedError
 from majordomo_analytics.lake.table import lake_schema
 from majordomo_analytics.records.columns import COLUMNS
 from majordomo_analytics.records.metadata import PROMOTED_FROM_THE_START
@@ -42,15 +32,6 @@ CONNECT_TIMEOUT_S = 5
 ANSWER_TIMEOUT_S = 60.0
 MIGRATION_TIMEOUT_S = 3600.0
 """An index over many rows takes its time; broken off, it would begin from nothing again."""
-
-DEFAULTS: dict[str, str | int] = {
-    "application_name": "majordomo-analytics",
-    "keepalives_idle": 30,
-    "keepalives_interval": 10,
-    "keepalives_count": 3,
-}
-SHORTEST_MASKED = 4
-"""Characters of a password that is masked wherever it stands."""
 
 WRITTEN = (*(column.name for column in COLUMNS), "indexed_metadata")
 
@@ -81,7 +62,9 @@ with inserted as (
     case when key_name = any(%(promoted)s) then now() end,
     request_count, first_seen_at, last_seen_at
   from seen
-  on conflict on constraint llm_requests_metadata_keys_key do update set
+  on conflict (
+    coalesce(majordomo_api_key_id, '00000000-0000-0000-0000-000000000000'), key_name
+  ) do update set
     request_count = known.request_count + excluded.request_count,
     first_seen_at = least(known.first_seen_at, excluded.first_seen_at),
     last_seen_at = greatest(known.last_seen_at, excluded.last_seen_at),
@@ -101,6 +84,16 @@ with inserted as (
     last_used_at = greatest(known.last_used_at, excluded.last_used_at)
 )
 select count(*) from inserted
+"""
+# A role may be set not to wait for its commits, but a spool goes once they are said to be
+# made. And should the network part us amid a transaction, the server would keep what that
+# has inserted locked, for hours, and whoever comes again with the same rows would wait.
+_ONE_TRANSACTION = """
+select
+  case when current_setting('synchronous_commit') = 'off'
+    then set_config('synchronous_commit', 'on', true) end,
+  case when current_setting('idle_in_transaction_session_timeout') = '0'
+    then set_config('idle_in_transaction_session_timeout', %(patience)s, true) end
 """
 _INCOMING = """
 create temporary table if not exists {incoming} (like {requests}) on commit delete rows
@@ -151,17 +144,13 @@ class PostgresSink:
         connect_timeout_s: int = CONNECT_TIMEOUT_S,
         answer_timeout_s: float = ANSWER_TIMEOUT_S,
     ) -> None:
-        given = read_address(dsn, schema)
-        ours = {"connect_timeout": connect_timeout_s, **DEFAULTS}
-        self._conninfo = make_conninfo(dsn, **{n: v for n, v in ours.items() if n not in given})
+        self._session = Session(
+            dsn, schema, connect_timeout_s=connect_timeout_s, answer_timeout_s=answer_timeout_s
+        )
         self._connect_timeout_s = connect_timeout_s
         self._answer_timeout_s = answer_timeout_s
-        self._password = str(given.get("password") or os.environ.get("PGPASSWORD") or "")
-        self._schema = schema
-        self._place = place_of(given, schema)
         self._lake = lake
         self._promoted: tuple[str, ...] = PROMOTED_FROM_THE_START
-        self._connection: psycopg.Connection[Any] | None = None
         self._incoming = sql.Identifier(f"majordomo_incoming_{migrations()[-1].version}")
         self._tables = {
             "requests": sql.Identifier(schema, "llm_requests"),
@@ -174,18 +163,18 @@ class PostgresSink:
         }
 
     def __repr__(self) -> str:
-        return f"PostgresSink(schema={self._schema!r})"
+        return f"PostgresSink(schema={self._session.schema!r})"
 
     @property
     def place(self) -> str:
         """The database and the schema."""
-        return self._place
+        return self._session.place
 
     def open(self) -> bool:
         """Connect and migrate, or see whether the connection still answers."""
         with suppress(LakeError):  # then what was promoted when it could last be read
             self._promoted = promoted_keys(lake_schema(self._lake))
-        if self._connection is not None:
+        if self._session.is_open:
             try:
                 with self._answering(self._connect_timeout_s) as connection:
                     connection.execute("select 1")
@@ -193,16 +182,13 @@ class PostgresSink:
                 self.close()
             else:
                 return False
-        with self._told_plainly():
-            self._connection = psycopg.connect(
-                self._conninfo, autocommit=True, prepare_threshold=None
-            )
+        self._session.connect()
         try:
             with self._answering() as connection:
-                version = applied_version(connection, self._schema)
+                version = applied_version(connection, self._session.schema)
             if version != migrations()[-1].version:
                 with self._answering(MIGRATION_TIMEOUT_S) as connection:
-                    migrate(connection, self._schema)
+                    migrate(connection, self._session.schema)
         except BaseException:  # the next `open` would take it for one that is ready
             self.close()
             raise
@@ -254,9 +240,7 @@ class PostgresSink:
 
     def close(self) -> None:
         """Close the connection."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            connection.close()
+        self._session.close()
 
     def _values(self, records: Sequence[RequestRecord]) -> list[list[Any]]:
         created_at = datetime.now(UTC)
@@ -274,12 +258,7 @@ class PostgresSink:
 
     def _insert(self, connection: psycopg.Connection[Any], values: list[list[Any]]) -> int:
         """Copy into a temporary table first: COPY itself knows no conflicts."""
-        # A role may be set not to wait for its commits, but a spool goes once they are said
-        # to be made.
-        connection.execute(
-            "select set_config('synchronous_commit', 'on', true) "
-            "where current_setting('synchronous_commit') = 'off'"
-        )
+        connection.execute(_ONE_TRANSACTION, {"patience": f"{self._answer_timeout_s:g}s"})
         if not values:
             return 0
         # Made once for each session and emptied by each commit: a table made anew for every
@@ -298,73 +277,16 @@ class PostgresSink:
 
     @contextmanager
     def _answering(self, timeout_s: float | None = None) -> Iterator[psycopg.Connection[Any]]:
-        """Give the connection; break it off if Postgres does not answer in time.
-
-        A server that is only silent cannot be told from a slow one by libpq, and there may
-        be no packet whose loss the kernel could notice.
-        """
-        connection = self._connection
-        if connection is None or connection.closed:
-            message = "there is no connection to Postgres"
-            raise PostgresUnreachableError(message)
-        done, is_late = threading.Event(), threading.Event()
-        if timeout_s is None:
-            timeout_s = self._answer_timeout_s
-        late = threading.Timer(timeout_s, _break_off, (connection, done, is_late))
-        late.daemon = True
-        late.start()
-        try:
-            with self._told_plainly():
+        """Give the connection; tell what is wrong with rows from what is wrong with it."""
+        with self._session.answering(timeout_s) as connection:
+            try:
                 yield connection
-        except PostgresUnreachableError:
-            if not is_late.is_set():
-                raise
-            message = f"Postgres did not answer within {timeout_s:g} s"
-            raise PostgresUnreachableError(message) from None
-        finally:
-            done.set()
-            late.cancel()
-
-    @contextmanager
-    def _told_plainly(self) -> Iterator[None]:
-        """Turn psycopg's errors into ours."""
-        try:
-            yield
-        except UnicodeError as error:
-            raise RowsRefusedError(type(error).__name__, str(error)) from None
-        except (
-            psycopg.DataError,
-            psycopg.IntegrityError,
-            psycopg.errors.ProgramLimitExceeded,
-        ) as error:
-            code = error.sqlstate or type(error).__name__
-            raise RowsRefusedError(code, self._said(error)) from None
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            self.close()
-            message = f"Postgres cannot be reached: {self._said(error)}"
-            raise PostgresUnreachableError(message) from None
-        except psycopg.Error as error:
-            # It may be the session that is at fault, as after a failover to a server that
-            # only reads: a new one finds its way to the right server.
-            self.close()
-            message = f"Postgres refused what the drain needs: {self._said(error)}"
-            raise PostgresError(message) from None
-
-    def _said(self, error: Exception) -> str:
-        said = " ".join(str(error).split())
-        if len(self._password) >= SHORTEST_MASKED:
-            return said.replace(self._password, "…")
-        # One that is shorter stands in every other word, and would be told by the gaps.
-        address = re.compile(rf"(:|password=){re.escape(self._password)}(?=@|\s|$)")
-        return address.sub(r"\1…", said) if self._password else said
-
-
-def _break_off(
-    connection: psycopg.Connection[Any], done: threading.Event, is_late: threading.Event
-) -> None:
-    """Make whoever waits for an answer see the end of the connection."""
-    with suppress(psycopg.Error, OSError):  # it was closed meanwhile
-        if not done.is_set():
-            is_late.set()
-            with socket.socket(fileno=os.dup(connection.fileno())) as line:
-                line.shutdown(socket.SHUT_RDWR)
+            except UnicodeError as error:
+                raise RowsRefusedError(type(error).__name__, str(error)) from None
+            except (
+                psycopg.DataError,
+                psycopg.IntegrityError,
+                psycopg.errors.ProgramLimitExceeded,
+            ) as error:
+                code = error.sqlstate or type(error).__name__
+                raise RowsRefusedError(code, self._session.said(error)) from None

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import uuid
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -137,12 +138,21 @@ def flush_since(folder: Path, since_ms: int) -> None:
 
 
 def _begun_at_ms(spool: SpoolFile) -> int:
-    """Return when a spool was begun, as its UUIDv7 says; 0 if it has another name."""
+    """Return when a spool was begun, less `CLOCK_SHIFT_MS`; 0 if its name does not say.
+
+    Once the clock of its worker was set back, the name is ahead of it: names go on to sort
+    by age. Its lock is made with it, and has the time of that clock.
+    """
     try:
         made = uuid.UUID(spool.uuid)
     except ValueError:
         return 0
-    return (made.int >> 80) - CLOCK_SHIFT_MS if made.version == 7 else 0
+    if made.version != 7:
+        return 0
+    begun_ms = made.int >> 80
+    with suppress(FileNotFoundError):
+        begun_ms = min(begun_ms, spool.writer_lock.made_at_ns // 1_000_000)
+    return begun_ms - CLOCK_SHIFT_MS
 
 
 def _flush(path: Path) -> None:

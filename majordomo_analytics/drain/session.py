@@ -115,28 +115,29 @@ class Session:
             done.set()
             late.cancel()
 
-    @contextmanager
-    def _told_plainly(self) -> Iterator[None]:
-        try:
-            yield
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            self.close()
-            message = f"Postgres cannot be reached: {self._said(error)}"
-            raise PostgresUnreachableError(message) from None
-        except psycopg.Error as error:
-            # It may be the session that is at fault, as after a failover to a server that
-            # only reads: a new one finds its way to the right server.
-            self.close()
-            message = f"Postgres refused what was asked: {self._said(error)}"
-            raise PostgresError(message) from None
-
-    def _said(self, error: Exception) -> str:
+    def said(self, error: Exception) -> str:
+        """Return what an error says, without the password."""
         said = " ".join(str(error).split())
         if len(self._password) >= SHORTEST_MASKED:
             return said.replace(self._password, "…")
         # One that is shorter stands in every other word, and would be told by the gaps.
         address = re.compile(rf"(:|password=){re.escape(self._password)}(?=@|\s|$)")
         return address.sub(r"\1…", said) if self._password else said
+
+    @contextmanager
+    def _told_plainly(self) -> Iterator[None]:
+        try:
+            yield
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            self.close()
+            message = f"Postgres cannot be reached: {self.said(error)}"
+            raise PostgresUnreachableError(message) from None
+        except psycopg.Error as error:
+            # It may be the session that is at fault, as after a failover to a server that
+            # only reads: a new one finds its way to the right server.
+            self.close()
+            message = f"Postgres refused what is needed: {self.said(error)}"
+            raise PostgresError(message) from None
 
 
 def _break_off(

@@ -58,7 +58,7 @@ def waiting(
     troubles: list[str] = []
     for spool in spool_files(data.spool):
         try:
-            if spool.was_never_begun() or (not with_writer and _has_writer(spool)):
+            if spool.was_never_begun() or (not with_writer and spool.has_writer()):
                 continue
             reached = position(spool.uuid)
             count = spool.rows_after(reached)
@@ -78,18 +78,3 @@ def _finished_at(spool: SpoolFile, reached: int) -> list[datetime]:
     except SpoolError:
         return []
     return [record.responded_at or record.requested_at for record in records]
-
-
-def _has_writer(spool: SpoolFile) -> bool:
-    lock = spool.writer_lock
-    try:
-        if not lock.acquire():
-            return True
-    except OSError:  # nobody but its owner can tell
-        return True
-    try:
-        if not spool.path.exists():  # a drain has removed it, and the lock has come back
-            spool.unlink()
-    finally:
-        lock.release()
-    return False

@@ -86,12 +86,7 @@ def _recover(spool: SpoolFile, connection: sqlite3.Connection, version: int) -> 
     begun: dict[str, bytes] = {}
     if version > 1:
         begun = dict(connection.execute("select id, record from begun"))
-    for other in spool_files(spool.path.parent) if begun else ():
-        if other != spool:
-            # One that cannot be read may know of them: sinks are asked before they get any.
-            with suppress(SpoolError):
-                for request_id in other.known(begun):
-                    del begun[request_id]
+    _leave_to_others(spool, begun)
     connection.execute("begin immediate")
     # In the order of their ids, which is that of their beginning.
     connection.executemany(
@@ -102,6 +97,34 @@ def _recover(spool: SpoolFile, connection: sqlite3.Connection, version: int) -> 
     connection.execute(f"pragma user_version = {ADOPTED}")
     connection.execute("commit")
     return len(begun)
+
+
+def _leave_to_others(spool: SpoolFile, begun: dict[str, bytes]) -> None:
+    """Take out of `begun` what another spool knows of.
+
+    Raises
+    ------
+    SpoolError
+        If another one cannot be read just now: it may hold the row that a request ended
+        with, and of two rows of one request the first to come counts.
+    """
+    asked = {spool}
+    # Again until there is no new one: a living worker may have taken them along meanwhile.
+    while begun and (others := [s for s in spool_files(spool.path.parent) if s not in asked]):
+        for other in others:
+            asked.add(other)
+            if other.was_never_begun():
+                continue
+            try:
+                known = other.known(begun)
+            except DamagedSpoolError:
+                continue  # it may be so for good; what is saved of it finds the row there
+            except SpoolError:
+                if other.path.exists():
+                    raise
+                continue  # every sink has what it held, and is asked
+            for request_id in known:
+                del begun[request_id]
 
 
 def _set_aside(spool: SpoolFile, quarantine: Path) -> Adoption:

@@ -77,6 +77,21 @@ class SpoolFile:
         """Held by the worker that writes this spool."""
         return Lock(self.path.with_suffix(".writer"))
 
+    def has_writer(self) -> bool:
+        """Return whether a worker lives that writes it, as far as can be told."""
+        lock = self.writer_lock
+        try:
+            if not lock.acquire():
+                return True
+        except OSError:  # nobody but its owner can tell
+            return True
+        try:
+            if not self.path.exists():  # a drain has removed it, and the lock has come back
+                self.unlink()
+        finally:
+            lock.release()
+        return False
+
     def read(self, after: int, most: int) -> list[SpooledRow]:
         """Return up to `most` finished rows with a sequence number above `after`.
 

@@ -17,6 +17,11 @@ class Lock:
         self._path = path
         self._descriptor: int | None = None
 
+    @property
+    def made_at_ns(self) -> int:
+        """When the file was made, in nanoseconds since 1970; it is never written to."""
+        return self._path.stat().st_mtime_ns
+
     def acquire(self) -> bool:
         """Take the lock if nobody holds it; return whether it was taken."""
         descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)

@@ -109,6 +109,7 @@ class SpoolWriter:
         # What is begun in the file and not finished: it goes along into the next file.
         self._begun: dict[str, bytes] = {}
         self._suspect = False
+        self._newest: str | None = None
         self._current = self._new_file()
         self._thread = threading.Thread(target=self._run, name="spool-writer", daemon=True)
         self._thread.start()
@@ -264,6 +265,9 @@ class SpoolWriter:
         begun = {row.id: row.record for row in batch if not row.is_end and row.id not in ended}
         try:
             if self._suspect:
+                # The failed file may hold what begins here: it goes along with the rest.
+                self._begun |= begun
+                begun = {}
                 self._rotate()
             self._insert(begun, ended, rewritten=self._suspect)
         except (sqlite3.Error, OSError) as error:
@@ -350,7 +354,8 @@ class SpoolWriter:
 
     def _new_file(self) -> _Current:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        path = self._folder / f"{new_request_id()}{SUFFIX}"  # a UUIDv7: names sort by age
+        self._newest = new_request_id(after=self._newest)  # names sort by age
+        path = self._folder / f"{self._newest}{SUFFIX}"
         file = SpoolFile(path)
         lock = file.writer_lock
         if not lock.acquire():

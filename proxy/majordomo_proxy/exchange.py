@@ -6,8 +6,10 @@ import logging
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from majordomo_analytics.capture.credentials import MASK, without_credentials
 from majordomo_analytics.capture.media import usage_of_speech
 from majordomo_analytics.capture.reader import UsageReader
 from majordomo_analytics.capture.requests import NO_FACTS
@@ -46,6 +48,8 @@ class Exchange:
         Who is called; replaced when the routing table has said it.
     routed_model
         What the model is called there, if it was routed.
+    credential
+        What the provider is paid with; no text of the row may hold it.
     asks_for_usage
         Whether the proxy asked for usage that it has to take out of the stream again.
     oddities
@@ -69,6 +73,7 @@ class Exchange:
     retry_attempt: int | None
     request: RequestReader
     model_in_path: str | None
+    credential: bytes | None = field(default=None, repr=False)
     id: str = field(default_factory=new_request_id)
     started_at: datetime = field(default_factory=lambda: datetime.now(UTC))
     clock_start: float = field(default_factory=time.perf_counter)
@@ -146,13 +151,20 @@ class Exchange:
             model=self.routed_model or requested_model,
             requested_model=requested_model,
             request_method=self.method,
-            request_path=clean_text(self.path),
+            request_path=_path_text(self.path),
             outcome="interrupted",
             error_message=CUT_SHORT,
             retry_attempt=self.retry_attempt,
             metadata=self.metadata.values,
             flags=(*self.metadata.flags, *self.oddities),
         )
+
+    def _without_credential(self, message: str | None) -> str | None:
+        """Return a message without the credential, which need not look like one."""
+        if not message or self.credential is None:
+            return message
+        credential = self.credential.rpartition(b" ")[2].decode("utf-8", "replace")
+        return message.replace(credential, MASK) if credential else message
 
     def record(self, outcome: Outcome, error_message: str | None = None) -> RequestRecord:
         """Return the row of this request, as it stands now.
@@ -204,10 +216,10 @@ class Exchange:
             model=model,
             requested_model=requested_model,
             request_method=self.method,
-            request_path=clean_text(self.path),
+            request_path=_path_text(self.path),
             status_code=self.status,
             outcome=outcome,
-            error_message=_text(message),
+            error_message=_text(self._without_credential(message)),
             retry_attempt=self.retry_attempt,
             provider_request_id=_text(self.provider_request_id),
             request_bytes=self.request_bytes,
@@ -216,6 +228,12 @@ class Exchange:
             flags=(*self.metadata.flags, *oddities, *self.oddities),
             **fields,  # type: ignore[arg-type]  # typed where they are made, above
         )
+
+
+@lru_cache(maxsize=1024)
+def _path_text(path: str) -> str:
+    """Return a path as it is stored: some gateways take a credential as part of it."""
+    return clean_text(without_credentials(path))
 
 
 def _text(value: str | None) -> str | None:

@@ -69,6 +69,8 @@ class RequestHeaders:
     retry_attempt
         How often the client's SDK had tried before, as those of OpenAI, Anthropic, Amazon
         and Google say.
+    host
+        What the caller calls the proxy.
     """
 
     forward: list[tuple[str, str]]
@@ -82,6 +84,7 @@ class RequestHeaders:
     content_encoding: str | None = None
     content_type: str | None = None
     retry_attempt: int | None = None
+    host: bytes | None = None
 
     def set(self, name: str, value: str) -> None:
         """Let a header that goes on be this one, and only this one."""
@@ -108,7 +111,8 @@ def sort_request_headers(headers: Sequence[tuple[bytes, bytes]]) -> RequestHeade
     ------
     HeaderError
         If a value that should go on is not UTF-8: the HTTP client sends text, and what
-        went out would not be what came in.
+        went out would not be what came in. Or if the body is coded for this hop in a way
+        that is not undone here, or Host is there twice.
     """
     sorted_headers = RequestHeaders([], [])
     forward = sorted_headers.forward
@@ -151,6 +155,20 @@ def _take_length(sorted_headers: RequestHeaders, value: bytes) -> None:
     sorted_headers.content_length = int(value) if value.isdigit() else None
 
 
+def _take_transfer(_: RequestHeaders, value: bytes) -> None:
+    # The server undoes the chunks only, and what goes on does not name what is left.
+    if value.lower() != b"chunked":
+        message = "the Transfer-Encoding may only be 'chunked'"
+        raise HeaderError(message)
+
+
+def _take_host(sorted_headers: RequestHeaders, value: bytes) -> None:
+    if sorted_headers.host is not None:
+        message = "the header 'host' is there twice"
+        raise HeaderError(message)
+    sorted_headers.host = value
+
+
 def _take_encoding(sorted_headers: RequestHeaders, value: bytes) -> None:
     sorted_headers.content_encoding = value.decode("latin-1")
 
@@ -172,6 +190,8 @@ def _take_attempt(sorted_headers: RequestHeaders, value: bytes) -> None:
 
 _TAKEN: dict[bytes, Callable[[RequestHeaders, bytes], None]] = {
     b"content-length": _take_length,
+    b"transfer-encoding": _take_transfer,
+    b"host": _take_host,
     b"content-encoding": _take_encoding,
     b"content-type": _take_type,
     b"x-stainless-retry-count": _take_retries,
@@ -217,12 +237,18 @@ def relay_response_headers(
     return [(name, value) for name, value in raw_headers if name.lower() not in dropped]
 
 
-def credential_hash(credential: bytes | None, query_string: bytes) -> str | None:
-    """Return the SHA-256 of the provider credential, hex, wherever it stood."""
-    if credential is None and b"key=" in query_string:
+def credential_in_query(query_string: bytes) -> bytes | None:
+    """Return the provider credential in `key=`, if there is one."""
+    credential = None
+    if b"key=" in query_string:
         for part in query_string.split(b"&"):
             if part.startswith(b"key="):
                 credential = part[4:]
+    return credential
+
+
+def credential_hash(credential: bytes | None) -> str | None:
+    """Return the SHA-256 of a provider credential, hex."""
     return None if credential is None else hashlib.sha256(credential).hexdigest()
 
 

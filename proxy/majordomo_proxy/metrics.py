@@ -114,13 +114,13 @@ class Metrics:
         """Count a request the proxy refused."""
         self._labelled(self._refused, reason).inc()
 
-    def count_cut_connection(self, cause: str) -> None:
-        """Count a connection that was cut; `cause` is one of a few words of ours."""
-        self._labelled(self._cut, cause).inc()
-
     def count_lost_row(self, cause: str) -> None:
         """Count a row that could not be kept; `cause` is one of a few words of ours."""
         self._labelled(self._lost_rows, cause).inc()
+
+    def count_cut_connection(self, cause: str) -> None:
+        """Count a connection that was cut; `cause` is one of a few words of ours."""
+        self._labelled(self._cut, cause).inc()
 
     def publish(self, in_flight: int, *, unwritten: int = 0) -> None:
         """Show other processes the counts of rows, and what is so just now.

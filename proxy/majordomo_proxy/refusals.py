@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,6 +24,26 @@ class RefusedError(Exception):
         self.retry_after_s = retry_after_s
 
 
+def error_response(
+    status: int, kind: str, message: str, *, retry_after_s: int | None = None
+) -> bytes:
+    """Return such an answer as it goes over the wire, the last one of its connection."""
+    body = _body(kind, message)
+    lines = [
+        f"HTTP/1.1 {status} {HTTPStatus(status).phrase}",
+        "content-type: application/json",
+        f"content-length: {len(body)}",
+        "connection: close",
+    ]
+    if retry_after_s is not None:
+        lines.append(f"retry-after: {retry_after_s}")
+    return "\r\n".join([*lines, "", ""]).encode("ascii") + body
+
+
+def _body(kind: str, message: str) -> bytes:
+    return json.dumps({"error": {"type": kind, "message": message}}).encode("utf-8")
+
+
 async def send_error(
     send: Send,
     status: int,
@@ -33,7 +54,7 @@ async def send_error(
     retry_after_s: int | None = None,
 ) -> None:
     """Answer with an error of the proxy's own, as JSON."""
-    body = json.dumps({"error": {"type": kind, "message": message}}).encode("utf-8")
+    body = _body(kind, message)
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", str(len(body)).encode("ascii")),

@@ -23,6 +23,7 @@ from majordomo_proxy.exchange import Exchange
 from majordomo_proxy.headers import (
     HeaderError,
     credential_hash,
+    credential_in_query,
     query_without_credentials,
     sort_request_headers,
 )
@@ -49,7 +50,7 @@ ASKABLE = frozenset({"chat", "completions"})
 """Flavours whose streams state usage if `stream_options` ask for it."""
 
 RETRY_AFTER_S = 5
-"""When a caller may try again who came while the spool was full."""
+"""When a caller may try again who came while the spool or the memory was full."""
 
 AUTOMATIC_HEADERS = frozenset({"Accept", "Accept-Encoding", "Content-Type", "User-Agent"})
 
@@ -74,6 +75,7 @@ class Relay:
         self._shared = Shared(settings, spool, metrics)
         self._quota = KeyNameQuota()
         self._targets = Targets(settings)
+        self._gathered_bytes = 0  # of request bodies that are not whole yet
         self.in_flight = 0
 
     async def start(self) -> None:
@@ -150,6 +152,9 @@ class Relay:
         raw_path: bytes = scope.get("raw_path") or scope["path"].encode("utf-8")
         path = raw_path.decode("ascii", "replace")
         provider = self._targets.find(headers.provider, path)
+        credential = headers.credential
+        if credential is None:
+            credential = credential_in_query(scope["query_string"])
         exchange = Exchange(
             api_key_id=api_key_id,
             provider=provider,
@@ -158,7 +163,8 @@ class Relay:
             path=path,
             metadata=self._quota.admit(api_key_id, read_metadata(headers.majordomo)),
             alias=headers.alias.decode("utf-8", "replace") if headers.alias else None,
-            credential_hash=credential_hash(headers.credential, scope["query_string"]),
+            credential=credential,
+            credential_hash=credential_hash(credential),
             retry_attempt=headers.retry_attempt,
             request=RequestReader(
                 content_encoding=headers.content_encoding, content_type=headers.content_type
@@ -228,11 +234,12 @@ class Relay:
     ) -> None:
         # The caller's own, if any, is for somebody else: the table says who is called.
         headers.drop_credentials()
-        exchange.credential_hash = None
+        exchange.credential = exchange.credential_hash = None
         credential = self._targets.credential(provider)
         if credential is not None:
             headers.set(*credential)
-            exchange.credential_hash = credential_hash(credential[1].encode("utf-8"), b"")
+            exchange.credential = credential[1].encode("utf-8")
+            exchange.credential_hash = credential_hash(exchange.credential)
 
     def _address(self, scope: Scope, headers: RequestHeaders, exchange: Exchange) -> URL:
         query: bytes = scope["query_string"]
@@ -253,13 +260,25 @@ class Relay:
         if (headers.content_length or 0) > limit:
             raise _too_large(limit)
         parts: list[bytes] = []
-        while True:
-            chunk, more = body_part(await receive())
-            if not exchange.take_request_bytes(chunk, limit):
-                raise _too_large(limit)
-            parts.append(chunk)
-            if not more or exchange.request_bytes > held:
-                return [b"".join(parts) if len(parts) > 1 else chunk], more
+        gathered = 0
+        try:
+            while True:
+                chunk, more = body_part(await receive())
+                if not exchange.take_request_bytes(chunk, limit):
+                    raise _too_large(limit)
+                parts.append(chunk)
+                if not more or exchange.request_bytes > held:
+                    return [b"".join(parts) if len(parts) > 1 else chunk], more
+                gathered += len(chunk)
+                self._gathered_bytes += len(chunk)
+                if self._gathered_bytes > self._settings.request_memory_bytes:
+                    message = (
+                        "the request bodies that are being received by this worker take more "
+                        "memory than they may (request_memory_bytes)"
+                    )
+                    raise RefusedError(503, "too_many_bytes", message, retry_after_s=RETRY_AFTER_S)
+        finally:
+            self._gathered_bytes -= gathered
 
 
 def _too_large(limit: int) -> RefusedError:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 ENV_PREFIX = "MAJORDOMO_"
+KIB = 2**10
 MIB = 2**20
 DEFAULT_DATA = Path("majordomo-data")
 SETTINGS_VARIABLE = "MAJORDOMO_WORKER_SETTINGS"
@@ -89,11 +90,57 @@ class Settings:
         least=1,
     )
     max_request_bytes: int = setting(256 * MIB, "largest request body; over it: 413", least=1)
+    request_memory_bytes: int = setting(
+        512 * MIB,
+        "request bodies that a worker gathers at once before it sends them on; over it: 503",
+        least=1,
+    )
+    max_target_bytes: int = setting(
+        16 * KIB, "longest request target, path and query; over it: 414", least=1
+    )
+    max_headers: int = setting(1000, "most headers of a request; over it: 431", least=1)
+    max_header_bytes: int = setting(
+        64 * KIB, "all headers of a request, with its target; over it: 431", least=1
+    )
+    max_connections: int = setting(
+        10_000,
+        "connections of callers to one worker; over it: 503. Fewer where a process may open "
+        "fewer files",
+        least=1,
+    )
+    max_requests_in_flight: int = setting(
+        5_000, "requests that one worker relays at once; over it: 503", least=1
+    )
+    idle_timeout_s: float = setting(
+        75.0, "how long a connection is kept that has no request on it", least=0.1
+    )
+    headers_timeout_s: float = setting(
+        30.0, "longest time that the headers of a request may take; over it: 408", least=0.1
+    )
+    upload_idle_timeout_s: float = setting(
+        30.0,
+        "longest time in which nothing of a request body arrives that could; over it: 408",
+        least=0.1,
+    )
+    upload_least_bytes_per_s: float = setting(
+        500.0,
+        "slowest average at which a request body may arrive once upload_idle_timeout_s is "
+        "over; under it: 408; 0 for any",
+        least=0.0,
+    )
+    stalled_answer_timeout_s: float = setting(
+        120.0,
+        "longest time in which a caller takes nothing of what was sent to him; then his "
+        "connection is cut",
+        least=0.1,
+    )
     stop_timeout_s: float = setting(
         30.0, "how long open answers may go on after SIGTERM", least=0.0
     )
     postgres: str = setting(
-        "", "a Postgres that gets every row too: postgresql://…; without, none", is_secret=True
+        "",
+        "a Postgres that gets every row too, and has the API keys: postgresql://…; without, none",
+        is_secret=True,
     )
     postgres_schema: str = setting("public", "the schema of its tables there")
     price_book: str = setting(

@@ -33,12 +33,21 @@ if TYPE_CHECKING:
 _REGION = re.compile(r"[a-z0-9-]{1,40}")
 _LOCATION = re.compile(r"/locations/([^/]+)/")
 _API_VERSION = re.compile(rb"(?:^|&)api-version=(\d{4}-\d{2}-\d{2})")
+MOST_DECODED = 3
+"""How often a path may have been percent-encoded by somebody for us to see through it."""
+
 FIRST_AZURE_VERSION_WITH_USAGE = b"2024-09-01"
 """Older versions of Azure's API refuse `stream_options`."""
 
 
 TO_BE_ROUTED = Provider(ROUTED, "")
 """Stands for the provider that the routing table will name."""
+
+
+def credentials_of(settings: Settings) -> dict[str, str]:
+    """Return the credentials with which routed requests are sent, by provider."""
+    variables = settings.credential_variables
+    return {name: os.environ[variable].strip() for name, variable in variables.items()}
 
 
 class Targets:
@@ -53,10 +62,7 @@ class Targets:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._known = ", ".join((*settings.providers, ROUTED))
-        self._credentials = {
-            name: os.environ[variable].strip()
-            for name, variable in settings.credential_variables.items()
-        }
+        self._credentials = credentials_of(settings)
         self._base_paths = {
             name: urlsplit(provider.base_url).path.rstrip("/")
             for name, provider in settings.providers.items()
@@ -134,7 +140,8 @@ class Targets:
         Raises
         ------
         RefusedError
-            400 if the provider has no address, or one in each region and none is named.
+            400 if the provider has no address, or one in each region and none is named; or
+            if the path leads out of the address with dot segments.
         """
         base_url = provider.base_url
         if not base_url:
@@ -143,10 +150,30 @@ class Targets:
             raise RefusedError(400, "no_address", message)
         if REGION in base_url:
             base_url = regional(base_url, _region(provider, path, headers))
-        target = base_url + upstream_path(provider, self._base_paths[provider.name], path)
+        path = upstream_path(provider, self._base_paths[provider.name], path)
+        if climbs(path):
+            message = "the request target leads out of its provider's address with '..'"
+            raise RefusedError(400, "bad_path", message)
+        target = base_url + path
         if query:
             target = f"{target}?{query.decode('latin-1')}"
         return URL(target, encoded=True)
+
+
+def climbs(path: str) -> bool:
+    """Return whether dot segments lead above where `path` begins, however coded."""
+    for _ in range(MOST_DECODED):
+        if "%" not in path:
+            break
+        path = unquote(path)
+    if ".." not in path:
+        return False
+    depth = 0
+    for segment in re.split(r"[/\\]+", path.strip("/\\")):
+        depth += -1 if segment == ".." else segment not in {"", "."}
+        if depth < 0:
+            return True
+    return False
 
 
 def _region(provider: Provider, path: str, headers: RequestHeaders) -> str:

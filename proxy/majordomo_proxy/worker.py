@@ -11,11 +11,16 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from majordomo_analytics.datadir import keep_private
 from majordomo_analytics.logs import process_name, set_up
+from majordomo_analytics.redaction import redact_logs
 from majordomo_proxy import scoreboard
 from majordomo_proxy.app import create_app
+from majordomo_proxy.connections import Guard, guarded_protocol
+from majordomo_proxy.descriptors import make_room
 from majordomo_proxy.server import Server
 from majordomo_proxy.settings import SETTINGS_VARIABLE, settings_from_text
+from majordomo_proxy.targets import credentials_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,17 +55,23 @@ def serve(
     on_started
         Called once callers can be served.
     """
+    keep_private()
     process = process_name("worker")
     set_up(process, log_format=settings.log_format, log_level=settings.log_level)
+    redact_logs(credentials_of(settings).values())
     scoreboard.join(process)
+    room = make_room(settings.max_connections, settings.max_requests_in_flight)
     app = create_app(settings)
+    guard = Guard(
+        settings, app.metrics, most_connections=room.connections, most_requests=room.requests
+    )
     config = uvicorn.Config(
         app,
         log_config=None,
         # What it tells at the level info is when it begins and ends: the supervisor knows.
         log_level="warning" if settings.log_level == "info" else settings.log_level,
         access_log=False,
-        http="httptools",
+        http=guarded_protocol(guard),
         ws="none",
         lifespan="on",
         proxy_headers=False,
@@ -78,10 +89,12 @@ def serve(
         signal.signal(number, end)
     signal.signal(signal.SIGUSR1, lambda *_: server.retire())
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
-        runner.run(_serve(server, listener, lifeline))
+        runner.run(_serve(server, guard, listener, lifeline))
 
 
-async def _serve(server: Server, listener: socket.socket, lifeline: int | None) -> None:
+async def _serve(
+    server: Server, guard: Guard, listener: socket.socket, lifeline: int | None
+) -> None:
     if lifeline is not None:
         loop = asyncio.get_running_loop()
 
@@ -90,7 +103,11 @@ async def _serve(server: Server, listener: socket.socket, lifeline: int | None) 
             server.should_exit = True
 
         loop.add_reader(lifeline, supervisor_gone)
-    await server.serve(sockets=[listener])
+    looking_after = asyncio.create_task(guard.run())
+    try:
+        await server.serve(sockets=[listener])
+    finally:
+        looking_after.cancel()
 
 
 def main(environment: Mapping[str, str] = os.environ) -> int:

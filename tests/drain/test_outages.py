@@ -6,13 +6,8 @@ The list to compare with is the callers' own: the ids that came with answers the
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +23,12 @@ from majordomo_analytics.drain.removal import fed_sinks, remember_sink
 from majordomo_analytics.drain.sinks import LakeSink
 from majordomo_analytics.errors import PostgresUnreachableError
 from majordomo_analytics.spool.files import spool_files
-from tests.drain.crashing import POINTS, ROWS_PER_COMMIT
 from tests.drain.spools import spool
-from tests.support.postgres import Line, Way, select
+from tests.faults.points import DRAINING, WITH_POSTGRES
+from tests.faults.seams import Seams
+from tests.support.postgres import select
 from tests.support.proxy import (
-    RunningProxy,
     children,
-    clean_environment,
     mdm,
     running_proxy,
 )
@@ -42,6 +36,7 @@ from tests.support.records import a_record
 from tests.support.upstream import Upstream, answer_json
 
 DRAIN_WITHIN_S = 10.0
+ROWS_PER_COMMIT = 3
 
 
 def ids_in_lake(data: Path) -> list[str]:
@@ -64,72 +59,6 @@ def until(what: Any, within_s: float) -> float:
             pytest.fail(f"it did not become true within {within_s:g} s")
         time.sleep(0.1)
     return time.monotonic() - begun
-
-
-class Load:
-    """Callers in threads of their own; `ids` are those of answers that came whole."""
-
-    def __init__(self, proxy: RunningProxy) -> None:
-        self._proxy = proxy
-        self._stop = threading.Event()
-        self.ids: list[str] = []
-
-    def _call(self) -> None:
-        while not self._stop.is_set():
-            answer = self._proxy.post()
-            assert answer.status_code == 200
-            self.ids.append(answer.headers["x-majordomo-log-id"])
-
-    @contextmanager
-    def running(self, callers: int = 2) -> Iterator[None]:
-        with ThreadPoolExecutor(callers) as pool:
-            calls = [pool.submit(self._call) for _ in range(callers)]
-            try:
-                yield
-            finally:
-                self._stop.set()
-            for call in calls:
-                call.result()
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("way", ["refuse", "black-hole", "cut-at-commit"])
-def test_trap_22_postgres_is_down_under_load_and_back_and_has_every_request_once(
-    tmp_path: Path, postgres: str, way: Way
-) -> None:
-    """The lake has each request in time meanwhile, and no caller notices."""
-    with (
-        Upstream(answer_json) as upstream,
-        Line(postgres) as line,
-        running_proxy(
-            tmp_path / "data",
-            openai_base_url=upstream.url,
-            postgres=line.dsn,
-            spool_rotate_bytes="20000",
-        ) as proxy,
-    ):
-        load = Load(proxy)
-        with load.running():
-            until(lambda: ids_in_postgres(postgres), 30)
-            line.break_off(way)
-            time.sleep(4)
-            seen = sorted(load.ids)
-            until(lambda: set(seen) <= set(ids_in_lake(proxy.data)), DRAIN_WITHIN_S)
-            time.sleep(2)
-            missing = set(seen) - set(ids_in_postgres(postgres))
-            line.break_off("through")
-            time.sleep(2)
-        line.break_off("through")
-        ended = proxy.stop()
-        down = mdm("drain", "--data", str(proxy.data), "--once", "--postgres", line.dsn)
-
-    assert ended == 0
-    assert down.returncode == 0
-    assert missing or way == "cut-at-commit"
-    assert line.cuts == (1 if way == "cut-at-commit" else 0)
-    assert len(load.ids) > 50
-    assert ids_in_lake(proxy.data) == ids_in_postgres(postgres) == sorted(load.ids)
-    assert spool_files(proxy.data / "spool") == []
 
 
 @pytest.mark.slow
@@ -161,9 +90,9 @@ def test_the_address_of_postgres_is_told_to_the_drain_alone(tmp_path: Path, post
 
 @pytest.mark.slow
 @pytest.mark.parametrize("nth", [1, 2])
-@pytest.mark.parametrize("point", POINTS)
+@pytest.mark.parametrize("point", [*DRAINING, *WITH_POSTGRES])
 def test_trap_23_drain_that_is_killed_at_a_point_does_nothing_twice_and_loses_nothing(
-    data: DataDirectory, postgres: str, point: str, nth: int
+    data: DataDirectory, tmp_path: Path, postgres: str, point: str, nth: int
 ) -> None:
     """Two spools of three batches each, with a row that neither sink can hold."""
     bad = a_record(request_bytes=2**63)
@@ -171,10 +100,12 @@ def test_trap_23_drain_that_is_killed_at_a_point_does_nothing_twice_and_loses_no
     spool(data, *good[:5], bad, *good[5:7])
     spool(data, *good[7:])
 
-    command = [sys.executable, "-m", "tests.drain.crashing", str(data.root), postgres]
-    killed = subprocess.run(
-        [*command, point, str(nth)], env=clean_environment(), timeout=60, check=False
+    seams = Seams.make(
+        tmp_path / "orders", {"majordomo_analytics.drain.passes:ROWS_PER_COMMIT": ROWS_PER_COMMIT}
     )
+    seams.die_at(point, nth)
+    to_both = ("drain", "--data", str(data.root), "--once", "--postgres", postgres)
+    killed = mdm(*to_both, check=False, **seams.environment)
     assert killed.returncode == -signal.SIGKILL
     drain_once(data, (LakeSink(data.lake), PostgresSink(postgres, lake=data.lake)))
     report = drain_once(data, (LakeSink(data.lake), PostgresSink(postgres, lake=data.lake)))
@@ -188,27 +119,6 @@ def test_trap_23_drain_that_is_killed_at_a_point_does_nothing_twice_and_loses_no
     counts = "select sum(request_count) from llm_requests_metadata_keys"
     # Of the row that was set aside nothing is counted.
     assert select(postgres, counts) == [(len(expected),)]
-
-
-@pytest.mark.slow
-def test_kills_at_any_moment_while_the_proxy_works_do_nothing_twice(
-    tmp_path: Path, postgres: str
-) -> None:
-    """The supervisor starts the drain anew each time."""
-    with (
-        Upstream(answer_json) as upstream,
-        running_proxy(tmp_path / "data", openai_base_url=upstream.url, postgres=postgres) as proxy,
-    ):
-        load = Load(proxy)
-        with load.running():
-            for n in range(5):
-                time.sleep(1.5 + n * 0.37)
-                for drain in set(children(proxy.supervisor)) - set(proxy.workers()):
-                    subprocess.run(["kill", "-9", str(drain)], check=True)
-        proxy.stop()
-    mdm("drain", "--data", str(proxy.data), "--once", "--postgres", postgres)
-
-    assert ids_in_lake(proxy.data) == ids_in_postgres(postgres) == sorted(load.ids)
 
 
 class Down:
@@ -254,9 +164,10 @@ class Pauses(threading.Event):
 
 
 def test_a_sink_that_is_down_is_asked_less_and_less_and_soon_again_once_it_is_up(
-    data: DataDirectory,
+    data: DataDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its pauses double up to a bound; those of the lake stay as they are."""
+    monkeypatch.setattr(loop, "_has_news", lambda *_: True)
     sink: Any = Down()
     pauses = Pauses(sink)
     said: list[str] = []

@@ -22,6 +22,7 @@ from majordomo_analytics.drain.removal import (
     remove_drained,
 )
 from majordomo_analytics.errors import SettingsError
+from majordomo_analytics.records.ids import new_request_id
 from majordomo_analytics.spool.files import SpoolFile, spool_files
 from tests.drain.spools import spool
 from tests.support.records import a_record
@@ -147,6 +148,22 @@ def test_files_from_before_are_not_flushed_again(
     flush_since(tmp_path, 150_000)
 
     assert flushed == [new, new.parent]
+
+
+def test_the_lake_is_flushed_also_when_a_spool_is_named_ahead_of_the_clock(
+    data: DataDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As those are that a worker begins after its clock was set back by hours."""
+    writer = spool(data, a_record())
+    ahead = new_request_id(after=f"{int(writer.uuid[:8], 16) + 1000:08x}{writer.uuid[8:]}")
+    for path in data.spool.glob(f"{writer.uuid}*"):
+        path.rename(path.with_name(path.name.replace(writer.uuid, ahead)))
+    flushed: list[Path] = []
+    monkeypatch.setattr(removal, "_flush", flushed.append)
+
+    assert drain_once(data).spools_removed == 1
+
+    assert set(data.lake.rglob("*.parquet")) <= set(flushed)
 
 
 def test_a_folder_that_has_a_new_folder_is_flushed_as_well(

@@ -64,6 +64,50 @@ def test_what_a_newer_spool_knows_of_is_left_to_it(tmp_path: Path) -> None:
     assert rows(older) == {"mine": b"old"}
 
 
+def test_what_a_spool_may_know_of_that_cannot_be_read_now_is_left_for_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It may hold the row that the request ended with, which would come second."""
+    spool = tmp_path / "spool"
+    write(spool, {"ended": b"begun"}, {})
+    (older,) = spool_files(spool)
+    write(spool, {}, {"ended": b"end"})
+    (spool / "0000.sqlite").touch()  # its worker died before it could hold a row
+
+    def fail(*_: object) -> None:
+        raise SpoolError("disk I/O error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(SpoolFile, "known", fail)
+        with pytest.raises(SpoolError, match="disk I/O error"):
+            adopt(older, tmp_path / "quarantine")
+    assert rows(older) == {}
+    assert older.holds_begun_rows()
+
+    assert adopt(older, tmp_path / "quarantine") == Adoption()
+    assert rows(older) == {}
+
+
+def test_what_a_living_worker_takes_along_meanwhile_is_left_to_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its next spool is made after the spools were listed, its last one asked too late."""
+    spool = tmp_path / "spool"
+    write(spool, {"open": b"begun"}, {})
+    (older,) = spool_files(spool)
+    write(spool, {}, {"other": b"end"})
+    known = SpoolFile.known
+    moved = iter([True])
+
+    def move_first(self: SpoolFile, ids: set[str]) -> set[str]:
+        if next(moved, False):
+            write(spool, {"open": b"begun"}, {})
+        return known(self, ids)
+
+    monkeypatch.setattr(SpoolFile, "known", move_first)
+    assert adopt(older, tmp_path / "quarantine") == Adoption()
+
+
 def test_a_spool_of_version_1_has_nothing_begun(tmp_path: Path) -> None:
     spool = tmp_path / "spool"
     write(spool, {}, {"a": b"ended"})

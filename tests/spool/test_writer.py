@@ -15,6 +15,7 @@ import pytest
 
 from majordomo_analytics.errors import SpoolError
 from majordomo_analytics.spool.files import SpoolFile, spool_files
+from majordomo_analytics.spool.locks import Lock
 from majordomo_analytics.spool.writer import SpoolWriter
 
 
@@ -354,6 +355,38 @@ def test_what_is_begun_goes_along_when_a_file_fails(tmp_path: Path) -> None:
         writer.close()
 
     asyncio.run(run())
+
+
+def test_what_a_failed_commit_began_is_in_the_next_file_before_the_old_one_may_be_adopted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The commit may have reached the disk: who adopts it would take it for cut short."""
+    insert: Callable[..., None] = SpoolWriter._insert
+    failures = iter([True, True])
+    found: list[set[str]] = []
+    release = Lock.release
+
+    def insert_and_fail(self: SpoolWriter, *rows: object, **named: object) -> None:
+        insert(self, *rows, **named)
+        if next(failures, False):
+            raise sqlite3.OperationalError("disk I/O error")
+
+    def look_and_release(self: Lock) -> None:
+        found.append(set().union(*(file.known({"a"}) for file in spool_files(tmp_path)[1:])))
+        release(self)
+
+    monkeypatch.setattr(SpoolWriter, "_insert", insert_and_fail)
+    monkeypatch.setattr(Lock, "release", look_and_release)
+
+    async def run() -> None:
+        writer = SpoolWriter(tmp_path)
+        assert await writer.begin("a", b"begun")
+        writer.close()
+
+    asyncio.run(run())
+
+    assert len(found) >= 3  # two files that failed, and the one that was closed
+    assert all(known == {"a"} for known in found)
 
 
 def test_a_spool_over_its_bound_is_full_until_it_is_drained(tmp_path: Path) -> None:

@@ -1,7 +1,8 @@
 """A real PostgreSQL for tests, and a line to it that can fail in every way.
 
-The server comes from a wheel and is started once for a session of tests;
-`MAJORDOMO_TEST_POSTGRES` names another one instead, whose user may make databases.
+The server comes from a wheel and is started once for a session of tests.
+`MAJORDOMO_TEST_POSTGRES` names another one instead, whose user may make databases;
+`MAJORDOMO_TEST_POSTGRES_BIN` names a folder of programs, of which one is started.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ import pytest
 from psycopg import sql
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from tests.support.server import BINARIES_VARIABLE, running_server
+
 VARIABLE = "MAJORDOMO_TEST_POSTGRES"
 
 
@@ -31,6 +34,10 @@ def postgres_server() -> Iterator[str]:
     """Yield the address of a server."""
     if os.environ.get(VARIABLE):
         yield os.environ[VARIABLE]
+        return
+    if os.environ.get(BINARIES_VARIABLE):
+        with running_server() as own:
+            yield own.dsn
         return
     with warnings.catch_warnings():
         # Without a session of a desktop the wheel keeps its lock in /tmp, and says so.
@@ -70,7 +77,7 @@ def run(dsn: str, *statements: str) -> None:
             connection.execute(statement.encode())
 
 
-Way = Literal["through", "refuse", "black-hole", "cut-at-commit"]
+Way = Literal["through", "refuse", "black-hole", "cut-at-commit", "parted-at-commit"]
 
 COMMIT = b"COMMIT"
 
@@ -85,10 +92,11 @@ class Line:
         The address of the server.
     way
         What happens to a connection: it goes through; it is refused; nothing that is sent
-        reaches anybody, and nothing comes back; or the commit reaches the server, and the
-        line is cut before the answer comes back.
+        reaches anybody, and nothing comes back; the commit reaches the server, and the line
+        is cut before the answer comes back; or the commit does not reach the server, which
+        does not hear that the line is cut either.
     cuts
-        How often a line was cut at a commit.
+        How often a line was cut at a commit, or parted.
     """
 
     server: str
@@ -167,6 +175,10 @@ class Line:
             if self.way == "cut-at-commit" and COMMIT in data:
                 self.way = "through"
                 committing.set()
+            if self.way == "parted-at-commit" and COMMIT in data:
+                self.way = "through"
+                self.cuts += 1
+                await self._stop.wait()
             writer.write(data)
             await writer.drain()
         writer.close()

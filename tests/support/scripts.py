@@ -113,6 +113,15 @@ async def slow_stream(_: Received, writer: asyncio.StreamWriter) -> None:
     writer.write(chunk(b"data: [DONE]\n\n") + LAST_CHUNK)
 
 
+async def large(_: Received, writer: asyncio.StreamWriter) -> None:
+    """Answer with 30 MB, as fast as they are taken."""
+    block = b"x" * 300_000
+    writer.write(head("200 OK", f"Content-Length: {100 * len(block)}"))
+    for _turn in range(100):
+        writer.write(block)
+        await writer.drain()
+
+
 FIRST_EVENT_SEEN = threading.Event()
 
 
@@ -146,5 +155,6 @@ SCRIPTS = {
     "redirect": redirect,
     "echo-length": echo_length,
     "slow": slow_stream,
+    "large": large,
     "wait": wait_for_the_reader,
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -31,6 +32,7 @@ class Upstream:
 
     script: Script
     received: list[Received] = field(default_factory=list)
+    tls: ssl.SSLContext | None = None
 
     def __enter__(self) -> Self:
         started = threading.Event()
@@ -38,7 +40,7 @@ class Upstream:
         async def run() -> None:
             self._stop = asyncio.Event()
             self._loop = asyncio.get_running_loop()
-            server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+            server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self.tls)
             self.port: int = server.sockets[0].getsockname()[1]
             started.set()
             await self._stop.wait()

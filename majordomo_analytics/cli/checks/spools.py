@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from majordomo_analytics.cli.checks.finding import Finding, age, counted, size
 from majordomo_analytics.errors import DamagedSpoolError, SpoolError
-from majordomo_analytics.spool.files import SUFFIX, SpoolFile, spool_bytes, spool_files
+from majordomo_analytics.spool.files import SUFFIX, spool_bytes, spool_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ def look_at_spools(data: DataDirectory) -> Iterator[Finding]:
     troubles = []
     spools = spool_files(data.spool)
     for spool in spools:
-        has_writer = _has_writer(spool)
+        has_writer = spool.has_writer()
         written += has_writer
         try:
             if spool.was_never_begun():
@@ -56,21 +56,6 @@ def look_at_spools(data: DataDirectory) -> Iterator[Finding]:
         if begun:
             summary += f"; {counted(begun, 'file')} with requests that were cut short"
         yield Finding("spool", "ok", summary)
-
-
-def _has_writer(spool: SpoolFile) -> bool:
-    lock = spool.writer_lock
-    try:
-        if not lock.acquire():
-            return True
-    except OSError:  # nobody but its owner can tell
-        return True
-    try:
-        if not spool.path.exists():  # a drain has removed it, and the lock has come back
-            spool.unlink()
-    finally:
-        lock.release()
-    return False
 
 
 def look_at_waiting_rows(data: DataDirectory) -> Iterator[Finding]:

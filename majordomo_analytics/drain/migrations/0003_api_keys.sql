@@ -8,7 +8,7 @@ create table api_keys (
 );
 
 create table api_key_secrets (
-    key_hash bytea primary key,
+    key_hash bytea primary key check (octet_length(key_hash) = 32),
     api_key_id uuid not null references api_keys (id) on delete cascade,
     created_at timestamptz not null default now(),
     -- Null unless a later one has taken its place.
