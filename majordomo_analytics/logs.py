@@ -63,6 +63,8 @@ def set_up(process: str, *, log_format: str = "console", log_level: str = "warni
     root = logging.getLogger()
     for old in root.handlers[:]:
         root.removeHandler(old)
+        for one in old.filters:  # what masks secrets does so whatever the form
+            handler.addFilter(one)
     root.addHandler(handler)
     root.setLevel(log_level.upper())
     for name in ALWAYS_TOLD:

@@ -91,6 +91,18 @@ def test_no_line_of_either_format_tells_a_secret(
     assert "a [credential] was told" in text
 
 
+def test_what_looks_at_records_goes_on_when_the_form_changes(written: Callable[[], str]) -> None:
+    """As in a supervisor whose settings are reloaded."""
+    logs.set_up("supervisor", log_format="console")
+    redact_logs(["planted-secret-4711"])
+    logs.set_up("supervisor", log_format="json")
+    logging.getLogger("some.library").error("it was planted-secret-4711")
+
+    text = written()
+    assert "it was" in text
+    assert "planted-secret" not in text
+
+
 def test_what_is_less_urgent_is_not_written_but_for_what_is_always_told(
     written: Callable[[], str],
 ) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import select
 import signal
 import threading
 from collections import Counter
@@ -73,6 +72,7 @@ def drain(
     """
     from majordomo_analytics.cli.counting import observer_for
     from majordomo_analytics.cli.screen import progress, say, warn
+    from majordomo_analytics.cli.stopping import stop_on_signals
     from majordomo_analytics.datadir import DataDirectory, keep_private
     from majordomo_analytics.drain.lag import LagWatch
     from majordomo_analytics.drain.loop import drain_forever, drain_once
@@ -124,14 +124,11 @@ def drain(
     set_up(process_name("drain"), log_format=log_format, log_level=log_level)
     redact_logs()
     stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stop_on_signals(stop, lifeline=lifeline)
     if lifeline is not None:
         # Ctrl-C reaches this process too, but the workers have rows to write still: the
         # supervisor says when the last pass is due.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        threading.Thread(target=_wait_for_end, args=(lifeline, stop), daemon=True).start()
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with LagWatch(directory, observer.on_lag) as lag:
 
         def on_pass(sink: str, done: Pass) -> None:
@@ -178,10 +175,3 @@ def _say_dead_letters(data: DataDirectory) -> None:
             f"{requests:,} dead letters of {sink} are in {data.dead_letters.name}; "
             "`mdm drain --retry-dead` tries them again"
         )
-
-
-def _wait_for_end(descriptor: int, stop: threading.Event) -> None:
-    # Nothing is ever written: it becomes readable when the other end closes. The descriptor
-    # is shared with the workers, whose event loop made it non-blocking.
-    select.select([descriptor], [], [])
-    stop.set()

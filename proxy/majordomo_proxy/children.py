@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING, Literal
 from majordomo_analytics.logs import PROCESS_VARIABLE
 
 if TYPE_CHECKING:
-    import signal
     from collections.abc import Iterable
 
 FIRST_PAUSE_S = 0.5
@@ -65,6 +65,9 @@ class Child:
             self._ready_fd, writing = os.pipe()
             command, inherits = [*command, str(writing)], (*inherits, writing)
         self.started_at = time.monotonic()
+        # It inherits what is blocked: a terminal that hangs up tells the whole group, and
+        # the supervisor alone is to say what that means.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
         try:
             self.process = subprocess.Popen(
                 command,
@@ -73,6 +76,7 @@ class Child:
                 stdin=subprocess.DEVNULL,
             )
         finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             if writing is not None:
                 os.close(writing)
 

@@ -12,7 +12,6 @@ import os
 import shutil
 import signal
 import sys
-import threading
 import time
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
@@ -72,8 +71,9 @@ class Supervisor:
         self._reread = reread or (lambda: settings)
         self._alongside = alongside
         self._companion = ExitStack()
-        self._stop = threading.Event()
-        self._reload = threading.Event()
+        # Plain values: a handler that took a lock could find the main thread holding it.
+        self._is_to_stop = False
+        self._is_to_reload = False
         self._sockets: tuple[int, int] = (-1, -1)
         self._board = Path()
         self._workers: list[Child] = []
@@ -112,8 +112,9 @@ class Supervisor:
                 self._start_drain(settings)
                 shown = f"[{host}]" if ":" in host else host
                 logger.info("majordomo proxy on http://%s:%s, data in %s", shown, port, data.root)
-                while not self._stop.wait(LOOK_S):
+                while not self._is_to_stop:
                     self._look()
+                    time.sleep(LOOK_S)
             finally:
                 listener.close()  # who calls now is refused, and does not wait in vain
                 self._end()
@@ -128,10 +129,14 @@ class Supervisor:
         def hang_up(*_: object) -> None:
             # A terminal that was closed says the same, and means the end.
             is_gone = had_terminal and not sys.stderr.isatty()
-            (self._stop if is_gone else self._reload).set()
+            self._is_to_stop |= is_gone
+            self._is_to_reload |= not is_gone
+
+        def stop(*_: object) -> None:
+            self._is_to_stop = True
 
         for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda *_: self._stop.set())
+            signal.signal(number, stop)
         signal.signal(signal.SIGHUP, hang_up)
 
     # Starting
@@ -159,8 +164,8 @@ class Supervisor:
     # Looking after them
 
     def _look(self) -> None:
-        if self._reload.is_set() and self._rollout is None:
-            self._reload.clear()
+        if self._is_to_reload and self._rollout is None:
+            self._is_to_reload = False
             self._begin_reload()
         if self._rollout is not None:
             self._go_on_with(self._rollout)
@@ -223,9 +228,11 @@ class Supervisor:
             if rollout.to_start:
                 rollout.to_start -= 1
                 rollout.fresh = self._start_worker(rollout.settings)
-            else:
-                for old in rollout.old:
-                    self._retire(old)
+            elif rollout.old:
+                self._retire(rollout.old.pop())
+            elif self._drain is None or not self._drain.is_told_to_end:
+                # Not before: a drain of earlier settings lets go of rows that only those
+                # of the new ones would still need.
                 self._rollout = None
                 self._metrics.count_reload("done")
                 logger.info("the settings are reloaded; %s workers have them", len(self._workers))

@@ -56,8 +56,6 @@ def serve(
         Called once callers can be served.
     """
     keep_private()
-    # A terminal that closes tells every process; the supervisor decides what it means.
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)
     process = process_name("worker")
     set_up(process, log_format=settings.log_format, log_level=settings.log_level)
     redact_logs(credentials_of(settings).values())

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.callers import CHAT, calling
-from tests.support.proxy import children, lake_rows, mdm, running_proxy
+from tests.support.proxy import children, lake_rows, mdm, running_proxy, wait_until_ready
 from tests.support.scripts import answer_by_path
 from tests.support.upstream import Upstream
 
@@ -98,8 +98,14 @@ def test_another_one_starts_at_once_where_a_supervisor_was_killed(tmp_path: Path
             os.kill(first.supervisor, signal.SIGKILL)
             first.process.wait(10)
             with running_proxy(
-                tmp_path / "data", key=first.key, port=first.port, openai_base_url=upstream.url
+                tmp_path / "data",
+                key=first.key,
+                port=first.port,
+                log=tmp_path / "log",
+                openai_base_url=upstream.url,
             ) as second:
+                second.wait_until_said("majordomo proxy on")
+                wait_until_ready(second.port, second.process)  # not a worker of the first
                 after = second.post().headers["x-majordomo-log-id"]
                 assert stream.result().text.endswith("data: [DONE]\n\n")
                 assert second.stop() == 0
