@@ -6,6 +6,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -133,22 +134,36 @@ def test_settings_that_cannot_be_used_change_nothing(tmp_path: Path) -> None:
         assert 'majordomo_reloads_total{result="refused"} 3.0' in shown
 
 
+STILLBORN = """
+import os, sys
+if "majordomo_proxy.worker" in sys.orig_argv and os.path.exists({flag!r}):
+    os._exit(7)
+"""
+
+
 def test_settings_that_no_worker_can_start_with_change_nothing(tmp_path: Path) -> None:
     """The first new worker is the trial: nobody makes room before it serves."""
+    flag = tmp_path / "flag"
+    (tmp_path / "seam").mkdir()
+    (tmp_path / "seam" / "sitecustomize.py").write_text(STILLBORN.format(flag=str(flag)))
+    path = os.pathsep.join([str(tmp_path / "seam"), *sys.path[1:]])
     with (
         Upstream(answer_by_path) as upstream,
         running_proxy(
-            tmp_path / "data", log=tmp_path / "log", openai_base_url=upstream.url, workers="2"
+            tmp_path / "data",
+            log=tmp_path / "log",
+            environment={"PYTHONPATH": path},
+            openai_base_url=upstream.url,
+            workers="2",
         ) as proxy,
     ):
-        # Each has read the keys before it makes its spool.
+        until(lambda: len(proxy.workers()) == 2)
+        # Each makes its spool once it has started.
         until(lambda: len(list(tmp_path.glob("data/spool/*.sqlite"))) == 2)
         before, drains = sorted(proxy.workers()), proxy.drains()
-        damaged = tmp_path / "damaged"
-        damaged.write_bytes(b"no database " * 500)
-        damaged.replace(tmp_path / "data" / "api_keys.sqlite")
+        flag.touch()
         os.kill(proxy.supervisor, signal.SIGHUP)
-        proxy.wait_until_said("the settings are not reloaded, the earlier ones go on: worker 3")
+        proxy.wait_until_said("not reloaded, the earlier ones go on: worker 3 ended with status 7")
         assert proxy.post().status_code == 200
         assert (sorted(proxy.workers()), proxy.drains()) == (before, drains)
 
