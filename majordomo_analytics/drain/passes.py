@@ -18,22 +18,26 @@ from majordomo_analytics.drain.removal import (
     remember_sink,
 )
 from majordomo_analytics.errors import (
+    DamagedSpoolError,
     LakeError,
     MajordomoError,
     PostgresError,
     RowsRefusedError,
     SpoolError,
 )
-from majordomo_analytics.spool.adoption import adopt
+from majordomo_analytics.spool.adoption import adopt, set_aside
 from majordomo_analytics.spool.files import spool_files
 from majordomo_analytics.spool.locks import drain_lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from majordomo_analytics.datadir import DataDirectory
     from majordomo_analytics.drain.sinks import Sink
+    from majordomo_analytics.spool.adoption import Adoption
     from majordomo_analytics.spool.files import SpoolFile
+    from majordomo_analytics.spool.locks import Lock
 
 ROWS_PER_COMMIT = 10_000
 LOCK_WAIT_S = 60.0
@@ -95,16 +99,13 @@ def serve(
     finished = {} if finished is None else finished
     done = Pass()
     lock = drain_lock(data.spool, sink.name)
-    deadline = time.monotonic() + LOCK_WAIT_S
-    while not lock.acquire():
-        if time.monotonic() > deadline:
+    try:
+        if not _acquired(lock):
             done.troubles.append(
                 f"{sink.name}: another drain is at work on {str(data.root)!r} "
                 f"for over {LOCK_WAIT_S:g} s"
             )
             return done
-        time.sleep(0.05)
-    try:
         if sink.name != "lake":
             check_place(data, sink.name, sink.place)
         if sink.open():  # it may be another server, or an older state
@@ -126,6 +127,15 @@ def serve(
     return done
 
 
+def _acquired(lock: Lock) -> bool:
+    deadline = time.monotonic() + LOCK_WAIT_S
+    while not lock.acquire():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.05)
+    return True
+
+
 def _drain_spools(
     data: DataDirectory,
     sink: Sink,
@@ -141,12 +151,13 @@ def _drain_spools(
             done.positions[spool.uuid] = finished[spool.uuid]
             continue
         lock = spool.writer_lock
-        # Taken before reading: a spool that has no writer now will never grow again.
-        is_orphan = lock.acquire()
+        is_orphan = False
         try:
+            # Taken before reading: a spool that has no writer now will never grow again.
+            is_orphan = lock.acquire()
             is_adopted = False
             if is_orphan:
-                is_adopted, saved_in = _adopt(spool, data, done)
+                is_adopted, saved_in = _adopt(adopt, spool, data, done)
                 if saved_in is not None:
                     spools.append(saved_in)
                     continue
@@ -160,6 +171,12 @@ def _drain_spools(
         except PostgresError:
             raise  # the next spool would wait as long for the same answer
         except (SpoolError, LakeError, RowsRefusedError) as error:
+            if isinstance(error, DamagedSpoolError) and is_orphan:
+                # It was sound when it was adopted.
+                _, saved_in = _adopt(set_aside, spool, data, done)
+                if saved_in is not None:
+                    spools.append(saved_in)
+                    continue
             if spool.path.exists():  # else another drain has removed it: every sink has it
                 is_blocked = True
                 done.troubles.append(str(error))
@@ -175,14 +192,19 @@ def _drain_spools(
         del finished[gone]
 
 
-def _adopt(spool: SpoolFile, data: DataDirectory, done: Pass) -> tuple[bool, SpoolFile | None]:
+def _adopt(
+    way: Callable[[SpoolFile, Path], Adoption],
+    spool: SpoolFile,
+    data: DataDirectory,
+    done: Pass,
+) -> tuple[bool, SpoolFile | None]:
     """Adopt a spool whose writer lock is held; return whether it is, and its stand-in.
 
     One that cannot be written now, as on a disk that is full, is drained all the same, and
     stays.
     """
     try:
-        adoption = adopt(spool, data.quarantine)
+        adoption = way(spool, data.quarantine)
     except SpoolError as error:
         if spool.path.exists():
             done.troubles.append(str(error))

@@ -93,10 +93,10 @@ def remove_drained(data: DataDirectory, positions: Mapping[str, Mapping[str, int
     removed = 0
     for spool in spool_files(data.spool):
         lock = spool.writer_lock
-        # Taken first: a spool that has no writer now will never grow again.
-        if not lock.acquire():
-            continue
         try:
+            # Taken first: a spool that has no writer now will never grow again.
+            if not lock.acquire():
+                continue
             if not spool.path.exists():  # somebody else removed it just now
                 spool.unlink()
             elif spool.was_never_begun():

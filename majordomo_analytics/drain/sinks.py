@@ -126,9 +126,9 @@ class LakeSink:
         """Return the ids that are in the lake: it takes any row it is given."""
         if not records:
             return set()
-        days = [record.requested_at.astimezone(UTC).date() for record in records]
+        instants = [record.requested_at for record in records]
         ids = [record.id for record in records]
-        return ids_held(self._uri, ids, first=min(days), last=max(days))
+        return ids_held(self._uri, ids, first=min(instants), last=max(instants))
 
     def with_usage(
         self, response_ids: Collection[str], *, but: Collection[str], first: date, last: date

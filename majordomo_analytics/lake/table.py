@@ -8,7 +8,7 @@ change underneath a query.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -53,11 +53,22 @@ class LakeFile:
         The UTC day of all its rows; the files themselves do not hold this column.
     rows
         How many rows it has.
+    first_at, last_at
+        The instants of its oldest and newest request, as far as the log says.
     """
 
     uri: str
     requested_date: date
     rows: int
+    first_at: datetime | None = None
+    last_at: datetime | None = None
+
+    def may_hold(self, first: datetime, last: datetime) -> bool:
+        """Return whether a request from `first` to `last` may be in it."""
+        # Delta's statistics may be cut to whole milliseconds.
+        return (self.first_at is None or self.first_at <= last) and (
+            self.last_at is None or self.last_at + timedelta(milliseconds=1) >= first
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,10 +132,19 @@ def take_snapshot(
     days = actions.column(f"partition.{PARTITION_COLUMN}").to_pylist()
     counts = actions.column("num_records").to_pylist()
     paths = actions.column("path").to_pylist()
+    firsts, lasts = (_instants(actions, f"{end}.requested_at") for end in ("min", "max"))
     uris = {_tail(file_uri): file_uri for file_uri in table.file_uris()}
     files = [
-        LakeFile(uris[_tail(path)], day if isinstance(day, date) else date.fromisoformat(day), rows)
-        for path, day, rows in zip(paths, days, counts, strict=True)
+        LakeFile(
+            uris[_tail(path)],
+            day if isinstance(day, date) else date.fromisoformat(day),
+            rows,
+            first_at,
+            last_at,
+        )
+        for path, day, rows, first_at, last_at in zip(
+            paths, days, counts, firsts, lasts, strict=True
+        )
     ]
     files.sort(key=lambda file: (file.requested_date, file.uri))
     return LakeSnapshot(
@@ -250,14 +270,29 @@ def append_once(
     return False
 
 
-def ids_held(uri: str | Path, ids: Iterable[str], *, first: date, last: date) -> set[str]:
-    """Return which of `ids` the lake holds; reads the id column of some days' files."""
+def ids_held(uri: str | Path, ids: Iterable[str], *, first: datetime, last: datetime) -> set[str]:
+    """Return which of `ids` the lake holds, of requests from `first` to `last`.
+
+    Reads the id column of the files that may hold such, as their statistics say.
+    """
     wanted = set(ids)
     held: set[str] = set()
-    for file in take_snapshot(uri).files_between(first, last):
+    for file in take_snapshot(uri).files_between(
+        first.astimezone(UTC).date(), last.astimezone(UTC).date()
+    ):
+        if not file.may_hold(first, last):
+            continue
         column = pq.read_table(file.uri, columns=["id"]).column("id")
         held |= wanted.intersection(column.to_pylist())
     return held
+
+
+def _instants(actions: pa.Table, name: str) -> list[datetime | None]:
+    """Return a statistic of each file; a lake that others made may have none."""
+    if name not in actions.schema.names or not pa.types.is_timestamp(actions.field(name).type):
+        return [None] * actions.num_rows
+    known: list[datetime | None] = actions.column(name).cast(pa.timestamp("us", "UTC")).to_pylist()
+    return known
 
 
 def _open(

@@ -19,6 +19,7 @@ from majordomo_analytics.errors import DamagedSpoolError, SpoolError
 from majordomo_analytics.records.ids import new_request_id
 from majordomo_analytics.spool.database import ADOPTED, BUSY_TIMEOUT_MS, create_database
 from majordomo_analytics.spool.files import SIDE_SUFFIXES, SUFFIX, SpoolFile, spool_files
+from majordomo_analytics.spool.locks import adopting
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,12 +65,14 @@ def adopt(spool: SpoolFile, quarantine: Path) -> Adoption:
     try:
         if spool.was_never_begun() or spool.is_adopted():
             return Adoption()
-        with spool.told_plainly(), spool.open() as connection:
+        # One at a time in a folder: of two that adopted at once, each would leave to the
+        # other what both had begun.
+        with adopting(spool.path.parent), spool.told_plainly(), spool.open() as connection:
             version = spool.version(connection)
             _check(spool, connection)
             return Adoption(interrupted=_recover(spool, connection, version))
     except DamagedSpoolError:
-        return _set_aside(spool, quarantine)
+        return set_aside(spool, quarantine)
 
 
 def _check(spool: SpoolFile, connection: sqlite3.Connection) -> None:
@@ -127,8 +130,21 @@ def _leave_to_others(spool: SpoolFile, begun: dict[str, bytes]) -> None:
                 del begun[request_id]
 
 
+def set_aside(spool: SpoolFile, quarantine: Path) -> Adoption:
+    """Save what can be read of a damaged spool in a new one, and move it away.
+
+    The caller holds its writer lock.
+
+    Raises
+    ------
+    SpoolError
+        If that cannot be done now; nothing was changed then.
+    """
+    with adopting(spool.path.parent):
+        return _set_aside(spool, quarantine)
+
+
 def _set_aside(spool: SpoolFile, quarantine: Path) -> Adoption:
-    """Save what can be read in a new spool, then move the damaged one."""
     finished, begun = _readable(spool)
     saved_in = SpoolFile(spool.path.with_name(f"{new_request_id()}{SUFFIX}"))
     lock = saved_in.writer_lock
@@ -141,11 +157,12 @@ def _set_aside(spool: SpoolFile, quarantine: Path) -> Adoption:
             closing(create_database(saved_in.path, saved_in.uuid)) as connection,
         ):
             connection.execute("begin immediate")
+            # In this order: what is begun goes where its end is saved, too.
+            connection.executemany("insert into begun values (?, ?)", begun.items())
             connection.executemany(
                 "insert into finished (id, record, rewritten) values (?, ?, true)",
                 (finished[sequence] for sequence in sorted(finished)),
             )
-            connection.executemany("insert or ignore into begun values (?, ?)", begun.items())
             connection.execute("commit")
         _move(spool, quarantine)
     except BaseException:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SUFFIX = ".sqlite"
 SIDE_SUFFIXES = (f"{SUFFIX}-wal", f"{SUFFIX}-shm")
+MOST_READ_BYTES = 8 * 2**20
 FEW_IDS = 500
 """Ids that one query is asked about."""
 
@@ -95,6 +96,8 @@ class SpoolFile:
     def read(self, after: int, most: int) -> list[SpooledRow]:
         """Return up to `most` finished rows with a sequence number above `after`.
 
+        Fewer if they are large: a batch takes many times the memory of its records.
+
         Opens and closes its own connection: a reader that stayed would keep the worker's
         WAL from being checkpointed.
 
@@ -105,16 +108,19 @@ class SpoolFile:
         SpoolError
             If a newer version of this package wrote it, or it cannot be read now.
         """
+        rows: list[SpooledRow] = []
+        held_bytes = 0
         with self._connect() as (connection, _):
-            rows = connection.execute(
+            query = (
                 "select sequence, id, record, rewritten from finished where sequence > ? "
-                "order by sequence limit ?",
-                (after, most),
-            ).fetchall()
-        return [
-            SpooledRow(sequence, request_id, record, bool(rewritten))
-            for sequence, request_id, record, rewritten in rows
-        ]
+                "order by sequence limit ?"
+            )
+            for sequence, request_id, record, rewritten in connection.execute(query, (after, most)):
+                rows.append(SpooledRow(sequence, request_id, record, bool(rewritten)))
+                held_bytes += len(record)
+                if held_bytes > MOST_READ_BYTES:
+                    break
+        return rows
 
     def open(self) -> closing[sqlite3.Connection]:
         """Open the database as it is; whoever writes to it has to hold the writer lock."""

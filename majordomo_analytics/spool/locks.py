@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from majordomo_analytics.errors import SpoolError
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+ADOPTION_WAIT_S = 60.0
+LOOK_S = 0.01
 
 
 class Lock:
@@ -38,6 +46,28 @@ class Lock:
         if self._descriptor is not None:
             os.close(self._descriptor)
             self._descriptor = None
+
+
+@contextmanager
+def adopting(folder: Path) -> Iterator[None]:
+    """Hold the lock under which spools of `folder` are adopted, by any thread or process.
+
+    Raises
+    ------
+    SpoolError
+        If somebody else holds it for a minute.
+    """
+    lock = drain_lock(folder, "adoption")
+    deadline = time.monotonic() + ADOPTION_WAIT_S
+    while not lock.acquire():
+        if time.monotonic() > deadline:
+            message = f"another drain adopts spools in {str(folder)!r} for over a minute"
+            raise SpoolError(message)
+        time.sleep(LOOK_S)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def drain_lock(folder: Path, sink: str = "lake") -> Lock:

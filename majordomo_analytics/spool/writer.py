@@ -11,10 +11,12 @@ should this process die. Both rows are in one file at any time, or in a newer on
 from __future__ import annotations
 
 import asyncio
+import json
 import queue
 import sqlite3
 import threading
 import time
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -102,12 +104,15 @@ class SpoolWriter:
         self._trouble: str | None = None
         self._too_large: str | None = None
         self._rotated_at = 0.0
+        self._next_file_at = 0.0
         # Of each pair the first is counted by the event loop's thread only, the second by
         # the writer's thread only.
         self._handed_over = self._written = 0
         self._handed_over_bytes = self._durable_bytes = 0
         # What is begun in the file and not finished: it goes along into the next file.
         self._begun: dict[str, bytes] = {}
+        # But for those of which no end will come; they stay where they are.
+        self._forgotten: deque[str] = deque()
         self._suspect = False
         self._newest: str | None = None
         self._current = self._new_file()
@@ -120,11 +125,15 @@ class SpoolWriter:
         return self._trouble
 
     @property
+    def _why(self) -> str:
+        return self._trouble or "it is slow"
+
+    @property
     def full(self) -> str | None:
         """Why no new request should be begun just now, or None."""
         waiting_bytes = self._handed_over_bytes - self._durable_bytes
         if waiting_bytes > self._most_waiting_bytes * (1 - MEMORY_LEFT_FOR_OPEN_REQUESTS):
-            return f"{waiting_bytes:,} bytes wait for the disk: {self._trouble or 'it is slow'}"
+            return f"{waiting_bytes:,} bytes wait for the disk: {self._why}"
         return self._too_large
 
     @property
@@ -185,7 +194,7 @@ class SpoolWriter:
     def _hand_over(self, request_id: str, record: bytes, *, is_end: bool) -> asyncio.Future[bool]:
         waiting_bytes = self._handed_over_bytes - self._durable_bytes
         if waiting_bytes > self._most_waiting_bytes:
-            message = f"{waiting_bytes:,} bytes wait for the disk already: {self._trouble}"
+            message = f"{waiting_bytes:,} bytes wait for the disk already: {self._why}"
             raise SpoolError(message)
         if self._loop is None:
             self._loop = asyncio.get_running_loop()
@@ -194,6 +203,10 @@ class SpoolWriter:
         self._handed_over_bytes += len(record)
         self._waiting.put(_Row(is_end, request_id, record, future))
         return future
+
+    def forget(self, request_id: str) -> None:
+        """Leave a begun request as it is: its end could not be handed over."""
+        self._forgotten.append(request_id)
 
     def close(self, timeout_s: float = 10.0) -> None:
         """Write what waits and close the file; call it when no request is in flight.
@@ -206,7 +219,7 @@ class SpoolWriter:
         self._waiting.put("close")
         self._thread.join(timeout_s)
         if self.unwritten:
-            message = f"{self.unwritten} rows could not be written to the spool: {self._trouble}"
+            message = f"{self.unwritten} rows could not be written to the spool: {self._why}"
             raise SpoolError(message)
 
     # From here on: the writer's thread.
@@ -321,9 +334,13 @@ class SpoolWriter:
         self._on_trouble(sentence)
 
     def _begin_next_file(self) -> None:
+        now = time.monotonic()
+        if now < self._next_file_at:
+            return
         try:
             self._rotate()
         except (sqlite3.Error, OSError) as error:
+            self._next_file_at = now + ROTATE_AGAIN_S
             self._on_trouble(f"no new spool file could be made, the old one goes on: {error}")
 
     def _rotate(self) -> None:
@@ -333,6 +350,10 @@ class SpoolWriter:
         lock is free: whoever adopts the old one finds it there no more, or, should this
         process die amid it, in the new one as well.
         """
+        for _ in range(len(self._forgotten)):
+            request_id = self._forgotten.popleft()
+            if self._begun.pop(request_id, None) is None:  # it is on its way still
+                self._forgotten.append(request_id)
         old, new = self._current, self._new_file()
         try:
             begun = iter(self._begun.items())
@@ -346,7 +367,7 @@ class SpoolWriter:
         self._current = new
         try:
             if not self._suspect and self._begun:
-                old.connection.execute("delete from begun")
+                _delete_begun(old.connection, list(self._begun))
             old.connection.close()
         except sqlite3.Error as error:
             self._on_trouble(f"an old spool file did not close cleanly: {error}")
@@ -381,6 +402,11 @@ class SpoolWriter:
 def _insert_begun(connection: sqlite3.Connection, rows: dict[str, bytes]) -> None:
     values = [value for pair in rows.items() for value in pair]
     connection.execute(_statement("begun (id, record)", len(rows)), values)
+
+
+def _delete_begun(connection: sqlite3.Connection, ids: list[str]) -> None:
+    statement = "delete from begun where id in (select value from json_each(?))"
+    connection.execute(statement, (json.dumps(ids),))
 
 
 @lru_cache(maxsize=2 * MOST_ROWS_PER_COMMIT)

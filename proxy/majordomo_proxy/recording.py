@@ -87,11 +87,17 @@ class Recording:
         except SpoolError as error:
             logger.error("a row is lost: %s", error)
             self._metrics.count_lost_row("memory_full")
+            self._forget()
         except Exception:
             logger.exception("a row could not be made")
             self._metrics.count_lost_row("not_made")
+            self._forget()
         else:
             await self._wait_for(durable)
+
+    def _forget(self) -> None:
+        if self._begun is not None:
+            self._spool.forget(self._exchange.id)
 
     async def _wait_for(self, durable: asyncio.Future[bool]) -> None:
         self._awaited, self._awaited_since = durable, 0.0

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pytest
 
 from majordomo_analytics.datadir import DataDirectory
-from majordomo_analytics.drain import delivery, loop
+from majordomo_analytics.drain import delivery, passes
 from majordomo_analytics.drain.dead_letters import DeadLetter, DeadLetters
 from majordomo_analytics.drain.loop import DrainReport, drain_once
 from majordomo_analytics.drain.postgres import PostgresSink
@@ -242,7 +242,7 @@ def test_letters_are_tried_again_in_steps(
     data: DataDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Those that are refused again come first, in the middle, and last."""
-    monkeypatch.setattr(loop, "ROWS_PER_COMMIT", 2)
+    monkeypatch.setattr(passes, "ROWS_PER_COMMIT", 2)
     records = [a_record(request_bytes=TOO_LARGE if n in (0, 3, 6) else 1) for n in range(7)]
     box = DeadLetters(data.dead_letters)
     box.write(

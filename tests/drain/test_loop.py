@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +19,7 @@ from majordomo_analytics.drain import passes, sinks
 from majordomo_analytics.drain.loop import DrainReport, drain_forever, drain_once
 from majordomo_analytics.errors import LakeError
 from majordomo_analytics.lake.table import append_once
-from majordomo_analytics.records.request import encode_record
+from majordomo_analytics.records.request import RequestRecord, encode_record
 from majordomo_analytics.records.usage import Usage
 from majordomo_analytics.spool.database import create_database
 from majordomo_analytics.spool.files import SpoolFile, spool_files
@@ -380,7 +381,7 @@ def test_a_spool_that_another_drain_removes_meanwhile_is_no_trouble(
     monkeypatch.setattr(passes, "spool_files", lambda _: listed)
 
     assert drain_once(data) == DrainReport()
-    assert [path.name for path in data.spool.iterdir()] == ["drain.lock"]
+    assert {path.name for path in data.spool.iterdir()} == {"drain.lock", "drain-adoption.lock"}
 
 
 def test_a_spool_that_is_finished_is_not_read_again_while_it_waits_for_another_sink(
@@ -460,3 +461,94 @@ def test_a_lake_is_opened_when_there_is_something_for_it_and_rests_after_rows(
     assert sink.opened == 4
     assert turns.pauses == [2, 2, 2, 2, 5, 2, 2, 2, 2, 2, 2]
     assert len(lake_rows(data.root)) == 1
+
+
+class Remembering:
+    """A sink in memory, as quick as can be."""
+
+    place = "memory"
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.ids: list[str] = []
+        self._positions: dict[str, int] = {}
+
+    def open(self) -> bool:
+        return False
+
+    def position(self, spool: str) -> int:
+        return self._positions.get(spool, 0)
+
+    def held(self, records: Collection[RequestRecord]) -> set[str]:
+        return {record.id for record in records} & set(self.ids)
+
+    def with_usage(self, *_: Any, **__: Any) -> set[str]:
+        return set()
+
+    def append(self, records: Sequence[RequestRecord], place: sinks.Place | None) -> int:
+        self.ids += [record.id for record in records]
+        if place is not None:
+            self._positions[place.spool] = place.last
+        return len(records)
+
+    def try_out(self, records: Sequence[RequestRecord]) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
+
+
+def test_what_two_dead_spools_have_begun_is_lost_to_no_sink_that_adopts_at_once(
+    tmp_path: Path,
+) -> None:
+    """Each would leave it to the other; in a round out of two, before there was a lock."""
+    for number in range(12):
+        data = DataDirectory.create(tmp_path / str(number))
+        cut = [a_record(outcome="interrupted") for _ in range(3)]
+
+        async def begin(data: DataDirectory, cut: list[RequestRecord]) -> None:
+            for _ in range(2):
+                writer = SpoolWriter(data.spool)
+                for record in cut:
+                    await writer.begin(record.id, encode_record(record))
+                writer.close()
+
+        asyncio.run(begin(data, cut))
+        both = [Remembering("lake"), Remembering("postgres")]
+        for _ in range(2):
+            together = threading.Barrier(2)
+
+            def serve(sink: Remembering, data: DataDirectory, together: threading.Barrier) -> None:
+                together.wait()
+                assert passes.serve(data, sink).troubles == []
+
+            threads = [threading.Thread(target=serve, args=(sink, data, together)) for sink in both]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+        expected = sorted(record.id for record in cut)
+        assert [sorted(sink.ids) for sink in both] == [expected, expected]
+
+
+def test_a_spool_that_is_damaged_while_it_waits_for_a_sink_is_set_aside_too(
+    data: DataDirectory,
+) -> None:
+    """The sink that has it gets nothing twice, the other gets what can be read."""
+    records = [a_record(metadata={"Feature": "x" * 900}) for _ in range(60)]
+    spool(data, *records)
+    (file,) = spool_files(data.spool)
+    assert passes.serve(data, sinks.LakeSink(data.lake)).rows == 60
+    content = bytearray(file.path.read_bytes())
+    middle = content.index(records[30].id.encode()) // 4096 * 4096
+    content[middle : middle + 4096] = bytes(4096)
+    file.path.write_bytes(content)
+
+    other = Remembering("postgres")
+    assert passes.serve(data, other).quarantined == 1
+    assert passes.serve(data, sinks.LakeSink(data.lake)).rows == 0
+
+    assert 50 <= len(other.ids) < 60
+    assert set(other.ids) <= {record.id for record in records}
+    assert len(lake_rows(data.root)) == 60
+    assert (data.quarantine / file.path.name).read_bytes() == content

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -162,15 +162,37 @@ def test_files_are_chosen_by_day_with_both_ends_included(lake: Path) -> None:
     assert snapshot.rows == 3
 
 
-def test_ids_that_the_lake_holds_are_found_on_the_days_that_are_asked_for(lake: Path) -> None:
-    days = [date(2026, 11, 19), date(2026, 11, 20)]
-    for number, day in enumerate(days, 1):
-        batch = rows(f"a{number}", f"b{number}", day=day)
+def test_ids_are_looked_for_in_the_files_of_the_instants_that_are_asked_for(
+    lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a day, too, only the files that may hold them are read."""
+    instants = [datetime(2026, 11, 1, hour, tzinfo=UTC) for hour in (9, 12, 15)]
+    for number, at in enumerate(instants, 1):
+        batch = rows(f"a{number}", f"b{number}")
+        place = batch.schema.get_field_index("requested_at")
+        column = pa.array([at] * 2, batch.schema.field(place).type)
+        batch = batch.set_column(place, batch.schema.field(place), column)
         append_once(lake, batch, application="spool", first=number, last=number)
+    read: list[str] = []
+    read_table = pq.read_table
 
-    asked = ["b1", "b2", "c"]
-    assert ids_held(lake, asked, first=days[0], last=days[1]) == {"b1", "b2"}
-    assert ids_held(lake, asked, first=days[1], last=days[1]) == {"b2"}
+    def watched(path: str, **options: object) -> pa.Table:
+        read.append(path)
+        return read_table(path, **options)
+
+    monkeypatch.setattr(pq, "read_table", watched)
+    asked = ["b1", "b2", "b3", "c"]
+    first, middle, last = instants
+
+    assert ids_held(lake, asked, first=first, last=last) == {"b1", "b2", "b3"}
+    assert len(read) == 3
+    assert ids_held(lake, asked, first=middle, last=middle) == {"b2"}
+    assert len(read) == 4
+    assert ids_held(lake, asked, first=middle - timedelta(days=9), last=first) == {"b1"}
+    assert (
+        ids_held(lake, asked, first=last + timedelta(seconds=1), last=last + timedelta(days=1))
+        == set()
+    )
 
 
 def test_a_lake_that_is_not_there_is_said_so_and_not_made(tmp_path: Path) -> None:

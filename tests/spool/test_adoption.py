@@ -194,3 +194,25 @@ def test_rows_on_both_sides_of_the_damage_are_saved(tmp_path: Path) -> None:
     assert stat.S_IMODE((tmp_path / "quarantine").stat().st_mode) == 0o700
     told = adoption.told(file, tmp_path / "quarantine")
     assert f"{adoption.saved} of its rows were saved, {adoption.missing} or more are lost" in told
+
+
+def test_what_is_begun_goes_where_its_end_is_saved(tmp_path: Path) -> None:
+    """A page that was never written may still hold what was begun."""
+    spool = tmp_path / "spool"
+    write(spool, {"a": b"begun"}, {f"id-{n}": b"x" * 1000 for n in range(20)})
+    (file,) = spool_files(spool)
+    with closing(sqlite3.connect(file.path)) as connection, connection:
+        connection.execute("drop trigger ended")
+        connection.execute(
+            "insert into finished (id, record, rewritten) values ('a', x'656e64', 0)"
+        )
+    content = bytearray(file.path.read_bytes())
+    middle = content.index(b"id-5") // PAGE_BYTES * PAGE_BYTES
+    content[middle : middle + PAGE_BYTES] = bytes(PAGE_BYTES)
+    file.path.write_bytes(content)
+
+    saved_in = adopt(file, tmp_path / "quarantine").saved_in
+
+    assert saved_in is not None
+    assert adopt(saved_in, tmp_path / "quarantine") == Adoption()
+    assert rows(saved_in)["a"] == b"end"

@@ -437,3 +437,62 @@ def test_a_spool_is_full_before_memory_is(tmp_path: Path) -> None:
         writer.close()
 
     asyncio.run(run())
+
+
+def test_what_no_end_will_come_of_stays_in_its_file(tmp_path: Path) -> None:
+    """It must not go along from file to file for as long as its worker lives."""
+
+    async def run() -> None:
+        writer = SpoolWriter(tmp_path, rotate_bytes=1)
+        first = writer.uuid
+        await asyncio.gather(writer.begin("open", b"begun"), writer.begin("over", b"begun"))
+        writer.forget("over")
+        await writer.append("a", b"ended")
+        await until(lambda: writer.uuid != first)
+        await until(lambda: len(begun_on_disk(tmp_path)) == 2)
+        assert sorted(begun_on_disk(tmp_path)) == sorted(
+            [(first, "over", b"begun"), (writer.uuid, "open", b"begun")]
+        )
+        writer.close()
+
+    asyncio.run(asyncio.wait_for(run(), 30))
+
+
+def test_a_new_file_that_cannot_be_made_is_told_once_and_not_tried_at_every_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    troubles: list[str] = []
+
+    async def run() -> None:
+        writer = SpoolWriter(tmp_path, rotate_bytes=1, on_trouble=troubles.append)
+
+        def refuse(_: SpoolWriter) -> None:
+            raise OSError("too many open files")
+
+        monkeypatch.setattr(SpoolWriter, "_new_file", refuse)
+        for number in range(20):
+            await writer.append(str(number), b"r")
+        writer.close()
+
+    asyncio.run(run())
+
+    assert len(rows_on_disk(tmp_path)) == 20
+    assert troubles == ["no new spool file could be made, the old one goes on: too many open files"]
+
+
+def test_large_rows_are_read_a_few_at_a_time(tmp_path: Path) -> None:
+    """A batch takes many times the memory of its records."""
+
+    async def run() -> None:
+        writer = SpoolWriter(tmp_path)
+        await asyncio.gather(*(writer.append(str(n), b"x" * 2**20) for n in range(30)))
+        writer.close()
+
+    asyncio.run(run())
+    (file,) = spool_files(tmp_path)
+
+    read: list[str] = []
+    while batch := file.read(len(read), 10_000):
+        assert len(batch) <= 9
+        read += [row.id for row in batch]
+    assert sorted(read, key=int) == [str(number) for number in range(30)]
