@@ -11,30 +11,23 @@ should this process die. Both rows are in one file at any time, or in a newer on
 from __future__ import annotations
 
 import asyncio
-import json
 import queue
 import sqlite3
 import threading
 import time
 from collections import deque
-from contextlib import suppress
-from dataclasses import dataclass
-from functools import lru_cache
-from itertools import islice
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from majordomo_analytics.errors import SpoolError
 from majordomo_analytics.records.ids import new_request_id
-from majordomo_analytics.spool.database import create_database
-from majordomo_analytics.spool.files import SUFFIX, SpoolFile, spool_bytes
+from majordomo_analytics.spool.files import spool_bytes
+from majordomo_analytics.spool.written import MOST_ROWS_PER_STATEMENT, WrittenSpool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
-    from majordomo_analytics.spool.locks import Lock
 
-MOST_ROWS_PER_COMMIT = 256
 BUSY_WITHIN_S = 0.02
 GATHER_S = 0.008
 """When a row comes this soon after a commit, the next one waits a little for company: a
@@ -55,16 +48,6 @@ class _Row(NamedTuple):
 
 
 _Told = Literal["close", "rotate"]
-
-
-@dataclass(slots=True)
-class _Current:
-    """The file that is being written."""
-
-    file: SpoolFile
-    lock: Lock
-    connection: sqlite3.Connection
-    written_bytes: int = 0
 
 
 class SpoolWriter:
@@ -115,7 +98,8 @@ class SpoolWriter:
         self._forgotten: deque[str] = deque()
         self._suspect = False
         self._newest: str | None = None
-        self._current = self._new_file()
+        self._current: WrittenSpool | None = None
+        self._begin_first_file()
         self._thread = threading.Thread(target=self._run, name="spool-writer", daemon=True)
         self._thread.start()
 
@@ -143,8 +127,8 @@ class SpoolWriter:
 
     @property
     def uuid(self) -> str:
-        """The UUID of the spool that is being written."""
-        return self._current.file.uuid
+        """The UUID of the spool that is being written; empty if none could be made yet."""
+        return self._current.file.uuid if self._current else ""
 
     def measure(self) -> int:
         """Look how much room the spools take, and return it in bytes.
@@ -161,7 +145,7 @@ class SpoolWriter:
             "drained, or not fast enough"
         )
         now = time.monotonic()
-        if self._current.written_bytes and now - self._rotated_at > ROTATE_AGAIN_S:
+        if self._written_bytes and now - self._rotated_at > ROTATE_AGAIN_S:
             self._rotated_at = now
             self._waiting.put("rotate")
         return size
@@ -230,7 +214,11 @@ class SpoolWriter:
         batch: list[_Row] = []
         while not ("close" in told and not batch):
             if not batch:
-                first = self._waiting.get()
+                try:
+                    first = self._waiting.get(timeout=None if self._current else RETRY_PAUSE_S)
+                except queue.Empty:
+                    self._begin_first_file()
+                    continue
                 if isinstance(first, str):
                     told.add(first)
                 else:
@@ -247,7 +235,7 @@ class SpoolWriter:
             else:
                 time.sleep(RETRY_PAUSE_S)
                 continue
-            if self._current.written_bytes >= (1 if "rotate" in told else self._rotate_bytes):
+            if self._written_bytes >= (1 if "rotate" in told else self._rotate_bytes):
                 self._begin_next_file()
             told.discard("rotate")
         self._close_file()
@@ -255,7 +243,7 @@ class SpoolWriter:
     def _take_more(self, batch: list[_Row]) -> set[_Told]:
         """Let `batch` have what waits, and return what else this thread was told."""
         told: set[_Told] = set()
-        while len(batch) < MOST_ROWS_PER_COMMIT:
+        while len(batch) < MOST_ROWS_PER_STATEMENT:
             try:
                 row = self._waiting.get_nowait()
             except queue.Empty:
@@ -296,31 +284,10 @@ class SpoolWriter:
         return True
 
     def _insert(self, begun: dict[str, bytes], ended: dict[str, bytes], *, rewritten: bool) -> None:
-        """Write rows in one transaction, and of most batches in one statement.
-
-        One step of SQLite means that this thread gives the interpreter's lock away and
-        asks for it back once. With a statement a row it would do so for every row, and
-        wait each time until the event loop's thread is made to yield.
-        """
-        connection = self._current.connection
-        in_two = bool(begun and ended)
-        if in_two:
-            connection.execute("begin immediate")
-        try:
-            if begun:
-                _insert_begun(connection, begun)
-            if ended:
-                values = [v for pair in ended.items() for v in (*pair, rewritten)]
-                table = "finished (id, record, rewritten)"
-                connection.execute(_statement(table, len(ended)), values)
-            if in_two:
-                connection.execute("commit")
-        except BaseException:
-            if in_two:
-                with suppress(sqlite3.Error):
-                    connection.execute("rollback")
-            raise
-        self._current.written_bytes += sum(map(len, ended.values()))
+        if self._current is None:
+            message = "there is no spool file"
+            raise SpoolError(message)
+        self._current.insert(begun, ended, rewritten=rewritten)
 
     def _wake(self, batch: Iterable[_Row]) -> None:
         futures = [row.future for row in batch]
@@ -332,6 +299,23 @@ class SpoolWriter:
     def _report(self, sentence: str) -> None:
         self._trouble = sentence
         self._on_trouble(sentence)
+
+    @property
+    def _written_bytes(self) -> int:
+        return self._current.written_bytes if self._current else 0
+
+    def _begin_first_file(self) -> None:
+        """Make the first file, or begin without one: a full disk must not end a worker.
+
+        Whoever died on that disk would be started again and again, while callers wait to
+        be let in by nobody.
+        """
+        try:
+            self._current = self._new_file()
+        except (sqlite3.Error, SpoolError, OSError) as error:
+            self._report(f"no spool file could be made: {error}")
+        else:
+            self._trouble = None
 
     def _begin_next_file(self) -> None:
         now = time.monotonic()
@@ -356,63 +340,33 @@ class SpoolWriter:
                 self._forgotten.append(request_id)
         old, new = self._current, self._new_file()
         try:
-            begun = iter(self._begun.items())
-            while some := dict(islice(begun, MOST_ROWS_PER_COMMIT)):
-                _insert_begun(new.connection, some)
+            new.take_along(self._begun)
         except BaseException:
-            new.connection.close()
-            new.file.unlink()
-            new.lock.release()
+            new.discard()
             raise
         self._current = new
+        if old is None:
+            return
         try:
-            if not self._suspect and self._begun:
-                _delete_begun(old.connection, list(self._begun))
-            old.connection.close()
+            if not self._suspect:
+                old.let_go(self._begun)
+            old.close()
         except sqlite3.Error as error:
             self._on_trouble(f"an old spool file did not close cleanly: {error}")
         old.lock.release()
 
-    def _new_file(self) -> _Current:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    def _new_file(self) -> WrittenSpool:
         self._newest = new_request_id(after=self._newest)  # names sort by age
-        path = self._folder / f"{self._newest}{SUFFIX}"
-        file = SpoolFile(path)
-        lock = file.writer_lock
-        if not lock.acquire():
-            message = f"the new spool {str(path)!r} has a writer already"
-            raise SpoolError(message)
-        try:
-            connection = create_database(path, file.uuid)
-        except BaseException:
-            file.unlink()
-            lock.release()
-            raise
-        return _Current(file, lock, connection)
+        return WrittenSpool.make(self._folder, self._newest)
 
     def _close_file(self) -> None:
+        if self._current is None:
+            return
         try:
-            self._current.connection.execute("pragma wal_checkpoint(truncate)")
-            self._current.connection.close()
+            self._current.close(checkpoint=True)
         except sqlite3.Error as error:
             self._on_trouble(f"the spool did not close cleanly: {error}")
         self._current.lock.release()
-
-
-def _insert_begun(connection: sqlite3.Connection, rows: dict[str, bytes]) -> None:
-    values = [value for pair in rows.items() for value in pair]
-    connection.execute(_statement("begun (id, record)", len(rows)), values)
-
-
-def _delete_begun(connection: sqlite3.Connection, ids: list[str]) -> None:
-    statement = "delete from begun where id in (select value from json_each(?))"
-    connection.execute(statement, (json.dumps(ids),))
-
-
-@lru_cache(maxsize=2 * MOST_ROWS_PER_COMMIT)
-def _statement(table: str, rows: int) -> str:
-    row = f"({', '.join('?' * (table.count(',') + 1))})"
-    return f"insert into {table} values {', '.join([row] * rows)}"  # noqa: S608 - no value is in it
 
 
 def _settle(futures: Sequence[asyncio.Future[bool]]) -> None:

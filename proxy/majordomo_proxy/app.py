@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import time
 from typing import TYPE_CHECKING
 
 from starlette.applications import Starlette
@@ -14,6 +15,7 @@ from starlette.routing import Route
 
 from majordomo_analytics.apikeys import ApiKeyCache, ApiKeyStore
 from majordomo_analytics.datadir import DataDirectory
+from majordomo_analytics.errors import ApiKeyStoreError, SpoolError
 from majordomo_analytics.spool.writer import SpoolWriter
 from majordomo_proxy.metrics import PUBLISH_EVERY_S, Metrics
 from majordomo_proxy.relay import Relay
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("majordomo_proxy")
 
 MEASURE_EVERY_S = 1.0
+TELL_AGAIN_S = 60.0
+"""How long a disk that fails again and again, for one reason, is told of once."""
+
 OWN_PATHS = frozenset({"/health", "/readyz", "/metrics"})
 
 
@@ -45,6 +50,8 @@ class ProxyApp:
     ----------
     metrics
         What this worker counts.
+    has_lost_rows
+        Whether rows were still in memory when it had to end.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -52,6 +59,8 @@ class ProxyApp:
         self.metrics = Metrics()
         self._relay: Relay | None = None
         self._spool: SpoolWriter | None = None
+        self._told, self._told_at = "", 0.0
+        self.has_lost_rows = False
         routes = [
             Route("/health", self._health),
             Route("/readyz", self._ready),
@@ -73,7 +82,12 @@ class ProxyApp:
     @contextlib.asynccontextmanager
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         data = DataDirectory.create(self._settings.data)
-        ApiKeyStore(data.api_keys)
+        try:
+            ApiKeyStore(data.api_keys)
+        except ApiKeyStoreError as error:
+            if not data.api_keys.exists():
+                raise
+            logger.error("%s", error)
         keys = ApiKeyCache(data.api_keys)
         self._spool = SpoolWriter(
             data.spool,
@@ -99,7 +113,13 @@ class ProxyApp:
             # The server ends the lifespan before cancelled requests have written their
             # rows; the spool may close only when the last of them has.
             await self._relay.stop(timeout_s=self._settings.spool_wait_s + 5)
-            self._spool.close()
+            try:
+                # In a thread, as it may take long: the loop has what waits to settle.
+                await asyncio.to_thread(self._spool.close)
+            except SpoolError as error:
+                logger.error("rows are lost: %s", error)
+                self.metrics.count_lost_row("not_written", self._spool.unwritten)
+                self.has_lost_rows = True
             keys.close()
             self._publish()
 
@@ -124,7 +144,10 @@ class ProxyApp:
 
     def _on_spool_trouble(self, sentence: str) -> None:
         self.metrics.spool_troubles.inc()
-        logger.error(sentence)
+        now = time.monotonic()
+        if sentence != self._told or now - self._told_at > TELL_AGAIN_S:
+            self._told, self._told_at = sentence, now
+            logger.error(sentence)
 
     async def _health(self, _: Request) -> Response:
         return JSONResponse({"status": "ok"})

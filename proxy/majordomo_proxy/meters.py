@@ -13,7 +13,7 @@ import prometheus_client as prometheus
 from prometheus_client import CollectorRegistry
 
 SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
-LOST_CAUSES = ("spool_full", "memory_full", "not_made")
+LOST_CAUSES = ("spool_full", "memory_full", "not_made", "not_written")
 
 Kind = Literal["counter", "gauge", "histogram"]
 Writer = Literal["worker", "drain", "supervisor"]

@@ -114,9 +114,9 @@ class Metrics:
         """Count a request the proxy refused."""
         self._labelled(self._refused, reason).inc()
 
-    def count_lost_row(self, cause: str) -> None:
-        """Count a row that could not be kept; `cause` is one of a few words of ours."""
-        self._labelled(self._lost_rows, cause).inc()
+    def count_lost_row(self, cause: str, rows: int = 1) -> None:
+        """Count rows that could not be kept; `cause` is one of a few words of ours."""
+        self._labelled(self._lost_rows, cause).inc(rows)
 
     def count_cut_connection(self, cause: str) -> None:
         """Count a connection that was cut; `cause` is one of a few words of ours."""

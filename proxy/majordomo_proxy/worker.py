@@ -37,7 +37,7 @@ def serve(
     lifeline: int | None = None,
     *,
     on_started: Callable[[], None] = lambda: None,
-) -> None:
+) -> int:
     """Serve until SIGTERM, SIGINT or the end of the lifeline, then finish what is open.
 
     SIGUSR1 says that another worker has taken over: then connections end as their callers
@@ -54,6 +54,11 @@ def serve(
         supervisor is gone, and this worker must not keep the port.
     on_started
         Called once callers can be served.
+
+    Returns
+    -------
+    int
+        The exit status: 1 if rows were still in memory at the end, and are lost.
     """
     keep_private()
     process = process_name("worker")
@@ -90,6 +95,7 @@ def serve(
     signal.signal(signal.SIGUSR1, lambda *_: server.retire())
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(_serve(server, guard, listener, lifeline))
+    return 1 if app.has_lost_rows else 0
 
 
 async def _serve(
@@ -119,8 +125,7 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
         os.write(ready_fd, READY)
         os.close(ready_fd)
 
-    serve(settings, socket.socket(fileno=listener_fd), lifeline_fd, on_started=tell)
-    return 0
+    return serve(settings, socket.socket(fileno=listener_fd), lifeline_fd, on_started=tell)
 
 
 if __name__ == "__main__":

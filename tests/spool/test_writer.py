@@ -123,8 +123,7 @@ def test_trap_24_file_that_fails_is_left_and_its_rows_go_to_a_fresh_one(
     async def run() -> None:
         writer = SpoolWriter(tmp_path, on_trouble=troubles.append)
         await writer.append("before", b"r")
-        broken = writer._current.connection
-        broken.execute("drop table finished")
+        break_file_of(writer)
         await asyncio.wait_for(writer.append("after", b"r"), 5)
         assert writer.trouble is None
         writer.close()
@@ -261,6 +260,12 @@ def test_more_rows_than_memory_should_hold_are_refused(tmp_path: Path) -> None:
     assert len(rows_on_disk(tmp_path)) == 11
 
 
+def break_file_of(writer: SpoolWriter) -> None:
+    """Let the next commit to its file fail, and none to a new one."""
+    assert writer._current is not None
+    writer._current.connection.execute("drop table finished")
+
+
 async def until(holds: Callable[[], bool]) -> None:
     """Wait for what the writer's thread does."""
     while not holds():  # noqa: ASYNC110 - no event of a loop tells of it
@@ -349,7 +354,7 @@ def test_what_is_begun_goes_along_when_a_file_fails(tmp_path: Path) -> None:
         writer = SpoolWriter(tmp_path)
         await writer.begin("open", b"begun")
         old = writer.uuid
-        writer._current.connection.execute("drop table finished")
+        break_file_of(writer)
         await asyncio.wait_for(writer.append("a", b"ended"), 5)
         assert begun_on_disk(tmp_path) == [(old, "open", b"begun"), (writer.uuid, "open", b"begun")]
         writer.close()
