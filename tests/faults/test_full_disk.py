@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -192,6 +193,51 @@ def test_a_spools_file_system_that_runs_full_and_empty_again_loses_nothing(tmp_p
     assert {call.status for call in load.calls} == {200}
     assert left == []
     check(load.calls, rows_in(data.root), provider)
+
+
+def test_a_worker_that_dies_on_a_full_disk_is_replaced_by_one_that_serves(
+    tmp_path: Path,
+) -> None:
+    """It has no file to write to, says so, and makes one as soon as there is room."""
+    seams, provider = Seams.make(tmp_path / "orders"), Provider()
+    with (
+        small_disk(tmp_path / "data", mib=24) as ballast,
+        Upstream(provider) as upstream,
+        running_proxy(
+            tmp_path / "data",
+            openai_base_url=upstream.url,
+            spool_wait_s="0.2",
+            spool_rotate_bytes="1000000",
+            spool_max_bytes="8000000",
+            environment=seams.environment,
+        ) as proxy,
+    ):
+        (first,) = proxy.workers()
+        assert proxy.post().status_code == 200
+        fill(ballast)
+        os.kill(first, signal.SIGKILL)
+        until(lambda: proxy.workers() not in ([], [first]))
+        until(lambda: _answers(proxy))
+        status, reason = ready(proxy)
+        answer = proxy.post()
+        ballast.unlink()
+        until(lambda: ready(proxy)[0] == 200)
+        assert proxy.post().status_code == 200
+        proxy.stop()
+        ids = [row["id"] for row in proxy.rows()]
+
+    assert status == 503
+    assert "no spool file could be made" in reason
+    assert answer.status_code == 200
+    assert answer.headers["x-majordomo-log-id"] in ids
+    assert len(ids) == len(set(ids)) == 3
+
+
+def _answers(proxy: RunningProxy) -> bool:
+    try:
+        return httpx.get(f"{proxy.url}/health", timeout=2).status_code == 200
+    except httpx.TransportError:
+        return False
 
 
 @pytest.mark.slow

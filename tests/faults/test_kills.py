@@ -20,7 +20,7 @@ from tests.faults.seams import Seams
 from tests.support.postgres import select
 from tests.support.upstream import Upstream
 
-QUICK = {"majordomo_proxy.supervisor:LONGEST_PAUSE_S": 0.5}
+QUICK = {"majordomo_proxy.children:LONGEST_PAUSE_S": 0.5}
 WAYS = ("worker", "worker", "drain", "supervisor", "all", "as it starts", "as it stops")
 SEED = int(os.environ.get("MAJORDOMO_FAULTS_SEED", "0")) or random.SystemRandom().getrandbits(32)
 COLUMNS = (

@@ -19,7 +19,7 @@ from tests.faults.seams import Seams
 from tests.support.upstream import Upstream
 
 SOON_AGAIN = {
-    "majordomo_proxy.supervisor:LONGEST_PAUSE_S": 0.5,
+    "majordomo_proxy.children:LONGEST_PAUSE_S": 0.5,
     "majordomo_analytics.drain.loop:PAUSE_S": 0.2,
     "majordomo_analytics.drain.loop:REST_S": 0.2,
 }
