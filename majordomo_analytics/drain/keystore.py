@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
     from majordomo_analytics.apikeys.issuing import ApiKey
 
-SINCE_VERSION = 3
-"""The migration that brings the tables of API keys; of a newer one's they are part too."""
+SINCE_VERSION = 5
+"""The migration that makes the tables of API keys what they are; newer ones keep them."""
 
 CONNECT_TIMEOUT_S = 3
 ANSWER_TIMEOUT_S = 5.0

@@ -1,9 +1,13 @@
-"""The tables in Postgres: numbered SQL files, run once each and never changed again."""
+"""The tables in Postgres: numbered SQL files, run once each and never changed again.
+
+A file `NNNN_name.before_15.sql` is for servers older than 15, instead of
+`NNNN_name.sql`; a later migration brings both forms to one state.
+"""
 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any, LiteralString
@@ -13,23 +17,26 @@ from psycopg import sql
 from majordomo_analytics.errors import PostgresError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from psycopg import Connection
 
 APPLIED = "majordomo_migrations"
-OUR_TABLES = (
-    "llm_requests",
-    "llm_requests_metadata_keys",
-    "api_keys",
-    "api_key_secrets",
-    "api_key_changes",
-    "api_key_usage",
-    "ingest_checkpoint",
-)
+OUR_TABLES = {
+    "llm_requests": 1,
+    "llm_requests_metadata_keys": 2,
+    "api_keys": 3,
+    "api_key_secrets": 5,
+    "api_key_changes": 5,
+    "api_key_usage": 5,
+    "ingest_checkpoint": 1,
+}
+"""Every table, and the migration that makes it."""
 OLDEST_SERVER = 14
 LOCK = int.from_bytes(b"majordom")
 """Key of the advisory lock that whoever migrates holds, in any schema of the database."""
 
-_FILE = re.compile(r"(\d{4})_(\w+)\.sql")
+_FILE = re.compile(r"(\d{4})_(\w+)(?:\.before_(\d+))?\.sql")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,19 +51,35 @@ class Migration:
         What it adds.
     statements
         SQL without names of schemas: it runs where the search path says.
+    older_forms
+        What older servers get instead, each by the first major version that does not.
     """
 
     version: int
     name: str
     statements: str
+    older_forms: Mapping[int, str] = field(default_factory=dict)
+
+    def statements_for(self, server: int) -> str:
+        """Return what a server of a major version runs."""
+        fitting = [before for before in self.older_forms if server < before]
+        return self.older_forms[min(fitting)] if fitting else self.statements
 
 
 @cache
 def migrations() -> tuple[Migration, ...]:
     """Return all migrations, in order."""
     folder = files("majordomo_analytics.drain").joinpath("migrations")
-    found = [(_FILE.fullmatch(file.name), file) for file in folder.iterdir()]
-    steps = [Migration(int(m[1]), m[2], file.read_text("utf-8")) for m, file in found if m]
+    forms: dict[tuple[int, str], dict[int, str]] = {}
+    for file in folder.iterdir():
+        if found := _FILE.fullmatch(file.name):
+            version, name, before = found.groups()
+            of_step = forms.setdefault((int(version), name), {})
+            of_step[int(before or 0)] = file.read_text("utf-8")
+    steps = [
+        Migration(version, name, of_step.pop(0), of_step)
+        for (version, name), of_step in forms.items()
+    ]
     return tuple(sorted(steps, key=lambda step: step.version))
 
 
@@ -85,8 +108,8 @@ def migrate(connection: Connection[Any], schema: str) -> None:
             raise PostgresError(message)
         if version == newest:
             return  # another drain has just done it
+        _refuse_foreign_tables(connection, schema, version)
         if version == 0:
-            _refuse_foreign_tables(connection, schema)
             name = sql.Identifier(schema)
             if not _exists(connection, "select from pg_namespace where nspname = %s", schema):
                 connection.execute(sql.SQL("create schema {}").format(name))
@@ -99,7 +122,7 @@ def migrate(connection: Connection[Any], schema: str) -> None:
         )
         for migration in migrations():
             if migration.version > version:
-                connection.execute(migration.statements)
+                connection.execute(migration.statements_for(server))
                 connection.execute(
                     sql.SQL("insert into {} (version, name) values (%s, %s)").format(
                         sql.Identifier(APPLIED)
@@ -118,9 +141,9 @@ def applied_version(connection: Connection[Any], schema: str) -> int:
     return int(newest[0]) if newest else 0
 
 
-def _refuse_foreign_tables(connection: Connection[Any], schema: str) -> None:
-    for table in OUR_TABLES:
-        if _exists(connection, _TABLE, schema, table):
+def _refuse_foreign_tables(connection: Connection[Any], schema: str, version: int) -> None:
+    for table, since in OUR_TABLES.items():
+        if since > version and _exists(connection, _TABLE, schema, table):
             message = (
                 f"the schema {schema!r} has a table {table!r} that is not ours, such as "
                 "another gateway's; nothing in it was changed. Give --postgres-schema NAME "

@@ -162,7 +162,7 @@ def test_requests_of_an_earlier_version_are_counted_when_the_tables_are_made(
     postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     every = migrations()
-    monkeypatch.setattr(migrate_module, "migrations", lambda: every[:2])
+    monkeypatch.setattr(migrate_module, "migrations", lambda: every[:4])
     with psycopg.connect(postgres, autocommit=True) as connection:
         migrate(connection, "public")
         monkeypatch.undo()

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from contextlib import closing
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import psycopg
 import pytest
 
+from majordomo_analytics.apikeys.issuing import KeyUse, Secret, StoredKey
 from majordomo_analytics.datadir import DataDirectory
 from majordomo_analytics.drain import migrate as migrate_module
-from majordomo_analytics.drain.migrate import APPLIED, OUR_TABLES, migrate, migrations
+from majordomo_analytics.drain.keystore import PostgresKeyStore
+from majordomo_analytics.drain.migrate import (
+    APPLIED,
+    OLDEST_SERVER,
+    OUR_TABLES,
+    migrate,
+    migrations,
+)
 from majordomo_analytics.drain.postgres import WRITTEN, PostgresSink
 from majordomo_analytics.errors import PostgresError
 from majordomo_analytics.records.columns import COLUMNS
@@ -19,10 +30,16 @@ from tests.support.postgres import run, select
 
 SHIPPED = {
     "0001_llm_requests": "17638f125093d99495f872e8cd2d0980b2a6e475e76358e211271d71de475fff",
-    "0002_metadata_keys": "ba88da1f51b7d39a06d4994bc76e3890717827d3ac8e41d9b2f0a92c34c0d44a",
-    "0003_api_keys": "e607ac082f95a38b10a46528220c6095d05df2ffa9c1d8f29a304724d01a931c",
+    "0002_metadata_keys.before_15": (
+        "227ca3091dc058fafff429af9b3e6b920f807ea6dcef14928e869692fd502ddc"
+    ),
+    "0002_metadata_keys": "df30f14da3a3258caf0165706388e799df7982a7d61840ad580c67f343b4721e",
+    "0003_api_keys": "a835b34f32f93126e043a648707ecd8b4f31e525c9cd20710b5267b7b4b861dd",
+    "0004_metadata_keys_key": "535c34604a5740f313e117a937e0bbf5598b3ea010337f9e5566771c41b259bd",
+    "0005_api_key_secrets": "388564a9e0c5a6230502642bf28b537cfea266ce43a30de31fbf4c077f86e246",
 }
 """SHA-256 of every migration; a new one gets a line, and no line ever changes."""
+NEWEST = 5
 
 TYPES = {
     "text": "text",
@@ -45,7 +62,51 @@ select table_schema, table_name, column_name, data_type, is_nullable, column_def
 from information_schema.columns
 where table_schema not in ('pg_catalog', 'information_schema') order by 1, 2, ordinal_position
 """
-INDEXES = "select indexdef from pg_indexes where schemaname = 'public' order by 1"
+PARTS = (
+    WHAT_IS_THERE,
+    "select indexdef from pg_indexes where schemaname = 'public' order by 1",
+    """
+    select conrelid::regclass::text, conname, pg_get_constraintdef(oid) from pg_constraint
+    where connamespace = 'public'::regnamespace order by 1, 2
+    """,
+    "select pg_get_triggerdef(oid) from pg_trigger where not tgisinternal order by 1",
+    """
+    select pg_get_functiondef(oid) from pg_proc
+    where pronamespace = 'public'::regnamespace order by 1
+    """,
+)
+KEY = "5d651e05-9f1d-4296-9372-27c29b5e6b84"
+A_REQUEST = f"""
+insert into llm_requests (
+    id, requested_at, requested_date, provider, request_method, request_path,
+    outcome, usage_status, cost_status, majordomo_api_key_id
+) values (
+    '00000000-0000-7000-8000-000000000001', '2026-03-04 12:00Z', '2026-03-04', 'openai',
+    'POST', '/', 'completed', 'missing', 'no_usage', '{KEY}'
+)
+"""
+A_METADATA_KEY = """
+insert into llm_requests_metadata_keys (key_name, request_count, first_seen_at, last_seen_at)
+values ('Feature', 7, now(), now())
+"""
+AN_API_KEY = f"""
+insert into api_keys values (
+    '{KEY}', 'billing', sha256('mdm_sk_1'),
+    '2026-02-03 12:00Z', '2026-03-05 12:00Z'
+)
+"""
+NO_HASH = """
+insert into api_keys values (
+    '5d651e05-9f1d-4296-9372-27c29b5e6b85', 'by hand', 'mdm_sk_2', '2026-02-04 12:00Z'
+)
+"""
+ADDED = {1: (A_REQUEST,), 2: (A_METADATA_KEY,), 3: (AN_API_KEY, NO_HASH)}
+"""Rows of the tables that a version brought, as that version had them."""
+
+
+def catalog(dsn: str) -> list[list[tuple[object, ...]]]:
+    """Return what our tables are: columns, indexes, constraints, triggers, functions."""
+    return [select(dsn, part) for part in PARTS]
 
 
 def migrated(dsn: str, schema: str = "public") -> None:
@@ -62,7 +123,9 @@ def test_a_shipped_migration_is_what_it_was() -> None:
     }
 
     assert found == SHIPPED
-    assert [step.version for step in migrations()] == list(range(1, len(SHIPPED) + 1))
+    assert [step.version for step in migrations()] == list(range(1, NEWEST + 1))
+    forms = [1 + len(step.older_forms) for step in migrations()]
+    assert sum(forms) == len(SHIPPED)
 
 
 def test_the_table_of_requests_has_every_column_of_ours(postgres: str) -> None:
@@ -83,33 +146,98 @@ def test_the_table_of_requests_has_every_column_of_ours(postgres: str) -> None:
     assert set(WRITTEN) == set(expected)
 
 
-@pytest.mark.parametrize("version", range(len(SHIPPED)))
+@pytest.mark.parametrize("version", range(NEWEST))
 def test_every_earlier_version_becomes_the_newest_and_keeps_its_rows(
     postgres: str, version: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Equal to the tables that are made from nothing, with the row that was there."""
+    """Equal to the tables that are made from nothing, with the rows that were there."""
     every = migrations()
     if version:
         monkeypatch.setattr(migrate_module, "migrations", lambda: every[:version])
         migrated(postgres)
-        run(
-            postgres,
-            "insert into llm_requests (id, requested_at, requested_date, provider, "
-            "request_method, request_path, outcome, usage_status, cost_status) values "
-            "('00000000-0000-7000-8000-000000000001', now(), now(), 'openai', 'POST', '/', "
-            "'completed', 'missing', 'no_usage')",
-        )
+        run(postgres, *(row for since in range(1, min(version, 3) + 1) for row in ADDED[since]))
         monkeypatch.undo()
     migrated(postgres)
-    after = (select(postgres, WHAT_IS_THERE), select(postgres, INDEXES))
+    requests = select(postgres, "select id from llm_requests")
+    metadata_keys = select(postgres, "select request_count from llm_requests_metadata_keys")
     applied = select(postgres, f"select version, name from {APPLIED} order by version")
+    after = catalog(postgres)
 
+    assert len(requests) == (version >= 1)
+    assert metadata_keys == ([(7,)] if version >= 2 else [])
     assert applied == [(step.version, step.name) for step in every]
-    assert len(select(postgres, "select id from llm_requests")) == (1 if version else 0)
-    tables = (*OUR_TABLES, APPLIED)
-    run(postgres, f"drop table {', '.join(tables)}")
+    run(postgres, "drop schema public cascade", "create schema public")
     migrated(postgres)
-    assert after == (select(postgres, WHAT_IS_THERE), select(postgres, INDEXES))
+    assert after == catalog(postgres)
+
+
+def test_each_form_of_a_migration_comes_to_the_same_tables(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an older server gets instead runs on every one."""
+    migrated(postgres)
+    made = catalog(postgres)
+    older = tuple(
+        replace(step, statements=step.statements_for(OLDEST_SERVER), older_forms={})
+        for step in migrations()
+    )
+    monkeypatch.setattr(migrate_module, "migrations", lambda: older)
+    run(postgres, "drop schema public cascade", "create schema public")
+    migrated(postgres)
+
+    assert catalog(postgres) == made
+    assert [step.statements for step in older] != [step.statements_for(99) for step in migrations()]
+
+
+def test_a_server_gets_the_form_that_is_nearest_above_it() -> None:
+    """One that is as old as a form's number says is new enough for the next."""
+    step = migrate_module.Migration(1, "x", "newest", {15: "before 15", 17: "before 17"})
+
+    forms = {server: step.statements_for(server) for server in range(14, 19)}
+
+    assert forms == {
+        14: "before 15",
+        15: "before 17",
+        16: "before 17",
+        17: "newest",
+        18: "newest",
+    }
+
+
+def test_api_keys_of_version_3_work_on_and_their_requests_are_counted(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was no hash is left out, and opened no door; its key is still listed."""
+    every = migrations()
+    monkeypatch.setattr(migrate_module, "migrations", lambda: every[:3])
+    migrated(postgres)
+    run(postgres, A_REQUEST, AN_API_KEY, NO_HASH)
+    monkeypatch.undo()
+
+    with closing(PostgresKeyStore(postgres)) as there:  # migrates when it is first asked
+        _, (billing, by_hand) = there.content()
+        uses = there.uses()
+        before = there.state()
+        issued = there.create("new")
+        changed = there.state()
+
+    created = datetime(2026, 2, 3, 12, tzinfo=UTC)
+    digest = hashlib.sha256(b"mdm_sk_1").digest()
+    assert billing == StoredKey(
+        KEY, "billing", created, datetime(2026, 3, 5, 12, tzinfo=UTC), (Secret(digest, created),)
+    )
+    assert (by_hand.name, by_hand.secrets) == ("by hand", ())
+    assert uses == {KEY: KeyUse(1, datetime(2026, 3, 4, 12, tzinfo=UTC))}
+    assert changed.token != before.token, f"no trigger saw {issued.id}"
+
+
+def test_a_request_without_an_api_key_has_one_line_for_each_metadata_key(postgres: str) -> None:
+    """A null is equal to a null there, on every version of the server."""
+    migrated(postgres)
+    run(postgres, A_METADATA_KEY)
+
+    with pytest.raises(psycopg.errors.UniqueViolation):
+        run(postgres, A_METADATA_KEY)
 
 
 def test_migrating_twice_changes_nothing(postgres: str) -> None:
@@ -136,7 +264,7 @@ def test_drains_that_migrate_at_once_wait_for_each_other(postgres: str) -> None:
         thread.join(30)
 
     assert failures == []
-    assert select(postgres, f"select count(*) from {APPLIED}") == [(len(SHIPPED),)]
+    assert select(postgres, f"select count(*) from {APPLIED}") == [(NEWEST,)]
 
 
 @pytest.mark.parametrize("table", OUR_TABLES)
@@ -159,6 +287,24 @@ def test_a_schema_with_somebody_elses_tables_is_left_as_it_is(
     assert {row[1] for row in ours} == {*OUR_TABLES, APPLIED}
 
 
+def test_a_table_of_somebody_else_stops_the_migration_that_would_make_it(
+    postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our tables of an earlier version are left as they are too."""
+    every = migrations()
+    monkeypatch.setattr(migrate_module, "migrations", lambda: every[:3])
+    migrated(postgres)
+    monkeypatch.undo()
+    run(postgres, "create table api_key_usage (hers text)")
+    before = catalog(postgres)
+
+    with pytest.raises(PostgresError, match="'api_key_usage' that is not ours"):
+        migrated(postgres)
+
+    assert catalog(postgres) == before
+    assert select(postgres, f"select max(version) from {APPLIED}") == [(3,)]
+
+
 def test_tables_of_a_newer_version_are_refused(postgres: str) -> None:
     migrated(postgres)
     run(postgres, f"insert into {APPLIED} values (99, 'later')")
@@ -170,7 +316,7 @@ def test_tables_of_a_newer_version_are_refused(postgres: str) -> None:
 def test_a_migration_that_fails_leaves_nothing_behind(
     postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    broken = migrate_module.Migration(4, "broken", "create table half (); select nonsense")
+    broken = migrate_module.Migration(NEWEST + 1, "broken", "create table half (); select nonsense")
     monkeypatch.setattr(migrate_module, "migrations", lambda: (*migrations(), broken))
 
     with pytest.raises(psycopg.Error, match="nonsense"):

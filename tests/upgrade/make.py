@@ -4,14 +4,21 @@
 
 The proxy and the drain ran as users run them, and were killed at a time when
 
-- the lake had 50 requests and Postgres 29 of them, a finished spool each for the others,
+- the lake had 50 requests and Postgres 29 of them, and others waited in finished spools,
+- the first spool was gone, as both had it, and Postgres had a part of the second,
 - one was a dead letter of Postgres, which refused it by a constraint that is gone,
-- 10 more had reached the spool and no sink, in a write-ahead log that nobody had folded in.
+- 10 more had reached the spool and no sink, most of them in a write-ahead log that nobody
+  had folded in.
 
-Then what a later version had added was taken away: some columns of the lake and, of the
-tables in Postgres, all from the third migration on. `spool_1` was made by the last commit
-whose spools have version 1; a later one makes an archive of its own version, under another
-name. It needs pg_dump no newer than the server.
+`spool_1` was made by the last commit before API keys lived in Postgres, d10c461: its spools
+have version 1, its tables version 3. It was a checkout of it, with `tests/upgrade` and
+`tests/support` of a later one. The database is as that code left it, but for one row: it
+made a table `api_keys` and never wrote to it, so the API key was put there by hand. From
+the lake some columns were taken away, which one of an earlier version did not have. The
+server was PostgreSQL 15, and none that is older takes the dump.
+
+A later version makes an archive of its own, under another name, with a pg_dump no newer
+than the server.
 """
 
 from __future__ import annotations
@@ -21,15 +28,18 @@ import os
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import tarfile
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import polars as pl
+import psycopg
 from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
 
 from tests.support.postgres import Line, run, select
@@ -38,8 +48,6 @@ from tests.support.server import binaries, running_server
 from tests.support.upstream import Upstream, answer_json
 
 COLUMNS_ADDED_LATER = ("social_searches", "code_executions", "rerank_searches")
-LAST_MIGRATION = 2
-LATER_TABLES = ("api_keys",)
 REFUSED = "refused"
 WITHIN_S = 60.0
 
@@ -82,9 +90,7 @@ def make(data: Path) -> tuple[str, dict[str, object]]:
             ids += call(proxy, 10)
             proxy.kill()
         run(server.dsn, "alter table llm_requests drop constraint strict")
-        for table in LATER_TABLES:
-            run(server.dsn, f"drop table {table}")
-        run(server.dsn, f"delete from majordomo_migrations where version > {LAST_MIGRATION}")
+        copy_api_keys(data / "api_keys.sqlite", server.dsn)
         return dump(server.dsn), {"key": proxy.key, "ids": ids, "dead": refused}
 
 
@@ -107,6 +113,16 @@ def in_postgres(dsn: str) -> set[str]:
     if select(dsn, "select to_regclass('llm_requests')") == [(None,)]:
         return set()
     return {str(row[0]) for row in select(dsn, "select id from llm_requests")}
+
+
+def copy_api_keys(store: Path, dsn: str) -> None:
+    """Put the API keys of a data directory into the table that nothing wrote to."""
+    with closing(sqlite3.connect(store)) as there, psycopg.connect(dsn) as here:
+        for key in there.execute("select id, name, key_hash, created_at from api_keys"):
+            here.execute(
+                "insert into api_keys (id, name, key_hash, created_at) values (%s, %s, %s, %s)",
+                key,
+            )
 
 
 def wait_for(what: Callable[[], bool]) -> None:
