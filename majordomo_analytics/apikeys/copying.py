@@ -4,7 +4,8 @@ Two rules make it safe whatever happens to the place they live in:
 
 * If the place has the state that the file was copied from in its history, the file becomes
   what the place has now; what was changed in the file meanwhile is sent there first. A key
-  that is missing there was deleted there, and is revoked here.
+  that the place has had and that is missing there was deleted there: it is revoked here,
+  and no change of it brings it back. So it is with a single text of a key.
 * If it does not, it is new or was set back to an earlier state. Then nothing is believed to
   be gone: both get the keys of both, a key revoked in either is revoked, and the text of a
   key expires when either says so.
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from majordomo_analytics.apikeys.issuing import StoredKey
+    from majordomo_analytics.apikeys.issuing import HeldKey, StoredKey
 
 POLL_S = 0.3
 """How long a change may go unseen; a worker's own look comes on top."""
@@ -80,8 +81,12 @@ class KeySource(Protocol):
         """Return the keys, and the state they are of, from one snapshot."""
         ...
 
-    def merge(self, keys: Sequence[StoredKey]) -> None:
-        """Add keys that are not there; revoke and expire what is so in `keys`."""
+    def merge(self, held: Sequence[HeldKey], *, is_later: bool) -> None:
+        """Add keys and texts that are not there; revoke and expire what is so in `held`.
+
+        Where the place's state `is_later` than the copy, what it has had and has no more
+        was deleted, and is not added again.
+        """
         ...
 
     def close(self) -> None:
@@ -123,12 +128,12 @@ def copy_keys(store: ApiKeyStore, source: KeySource, *, move: bool = False) -> b
     is_later = followed is not None and source.has_had(followed.token)
     own = store.content(only_unsent=is_later)
     if own:
-        source.merge([key for key, _ in own])
+        source.merge(own, is_later=is_later)
     state, keys = source.content()
     store.follow(
         Followed(state.identity, state.token, source.place),
         keys,
-        sent={key.id: unsent for key, unsent in own},
+        sent=own,
     )
     return True
 

@@ -92,6 +92,28 @@ class StoredKey:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldKey:
+    """An API key in a copy, and what the place that is followed knows of it.
+
+    Attributes
+    ----------
+    key
+        As it is in the copy.
+    unsent
+        How many changes were made in the copy that the place was not told yet.
+    is_known
+        Whether the place has had the key: if it is missing there now, it was deleted.
+    known_hashes
+        Which of its texts the place has had.
+    """
+
+    key: StoredKey
+    unsent: int
+    is_known: bool
+    known_hashes: frozenset[bytes] = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class ApiKey:
     """An API key as it is listed: never its plain text, nor its hash.
 

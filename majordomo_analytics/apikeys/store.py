@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from majordomo_analytics.apikeys.issuing import (
+    HeldKey,
     IssuedKey,
     Secret,
     StoredKey,
@@ -19,48 +20,17 @@ from majordomo_analytics.apikeys.issuing import (
     new_text,
     no_active_key,
 )
+from majordomo_analytics.apikeys.layout import bring_up_to_date
 from majordomo_analytics.errors import ApiKeyStoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from datetime import timedelta
     from pathlib import Path
 
     from majordomo_analytics.apikeys.issuing import ApiKey
 
-LAYOUT = 2
 BUSY_TIMEOUT_S = 10
-
-_LAYOUT_2 = """
-create table api_keys (
-    id text primary key,
-    name text not null,
-    created_at text not null,
-    revoked_at text,
-    -- Changes made here that the place this file follows has not been told.
-    unsent integer not null default 0
-) strict;
-create table api_key_secrets (
-    key_hash blob primary key,
-    api_key_id text not null references api_keys (id),
-    created_at text not null,
-    expires_at text
-) strict;
-create index api_key_secrets_api_key on api_key_secrets (api_key_id);
-create table followed (
-    one integer primary key check (one = 1),
-    identity text not null,
-    token text not null,
-    place text not null
-) strict;
-"""
-_FROM_LAYOUT_1 = """
-insert into api_keys (id, name, created_at, revoked_at, unsent)
-select id, name, created_at, revoked_at, 1 from layout_1;
-insert into api_key_secrets (key_hash, api_key_id, created_at)
-select key_hash, id, created_at from layout_1;
-drop table layout_1;
-"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +78,7 @@ class ApiKeyStore:
         with self._connection() as connection:
             _use_wal(connection)
         with self._transaction() as connection:
-            _bring_up_to_date(connection, path)
+            bring_up_to_date(connection, path)
 
     @contextmanager
     def _transaction(self, *, reads: bool = False) -> Iterator[sqlite3.Connection]:
@@ -205,13 +175,13 @@ class ApiKeyStore:
 
     def all_keys(self) -> list[ApiKey]:
         """Return all keys, oldest first, revoked ones too."""
-        return listed([key for key, _ in self.content()])
+        return listed([held.key for held in self.content()])
 
-    def content(self, *, only_unsent: bool = False) -> list[tuple[StoredKey, int]]:
-        """Return keys as they are stored, each with how many changes of it are unsent."""
+    def content(self, *, only_unsent: bool = False) -> list[HeldKey]:
+        """Return all keys as they are held, or those with unsent changes."""
         with self._transaction(reads=True) as connection:
-            stored = _content(connection)
-        return [(key, unsent) for key, unsent in stored if unsent or not only_unsent]
+            content = _content(connection)
+        return [held for held in content if held.unsent or not only_unsent]
 
     def followed(self) -> Followed | None:
         """Return what this file is a copy of, or None if it is no copy."""
@@ -225,12 +195,13 @@ class ApiKeyStore:
             return bool(connection.execute("select max(unsent) from api_keys").fetchone()[0])
 
     def follow(
-        self, followed: Followed, keys: Sequence[StoredKey], *, sent: Mapping[str, int]
+        self, followed: Followed, keys: Sequence[StoredKey], *, sent: Sequence[HeldKey]
     ) -> None:
         """Become a copy of `keys`, in one transaction.
 
         A key that is changed here and not `sent` yet stays as it is until it is. One that
-        is missing among `keys` was deleted there: it is revoked.
+        the place has had and that is missing among `keys` was deleted there: it is revoked,
+        whatever was changed here.
 
         Parameters
         ----------
@@ -239,22 +210,23 @@ class ApiKeyStore:
         keys
             All of them, as they are in one snapshot.
         sent
-            How many unsent changes of which key the snapshot has.
+            Keys that were merged there before, as they were then.
         """
         with self._transaction() as connection:
             connection.executemany(
                 "update api_keys set unsent = unsent - ? where id = ?",
-                [(count, key_id) for key_id, count in sent.items()],
+                [(held.unsent, held.key.id) for held in sent],
             )
-            held = {key.id: (key, unsent) for key, unsent in _content(connection)}
+            missing = {held.key.id: held for held in _content(connection)}
             for key in keys:
-                before, unsent = held.pop(key.id, (None, 0))
-                if not unsent and before != key:
+                before = missing.pop(key.id, None)
+                if before is None or (not before.unsent and before.key != key):
                     _put(connection, key)
-            now = _text(datetime.now(UTC))
+            _mark_known(connection, [*keys, *(held.key for held in sent)])
             connection.executemany(
-                "update api_keys set revoked_at = ? where id = ? and revoked_at is null",
-                [(now, key_id) for key_id, (_, unsent) in held.items() if not unsent],
+                "update api_keys set revoked_at = ? where id = ? and revoked_at is null "
+                "and (unsent = 0 or known_there = 1)",
+                [(_text(datetime.now(UTC)), key_id) for key_id in missing],
             )
             connection.execute(
                 "replace into followed values (1, ?, ?, ?)",
@@ -279,16 +251,19 @@ def _use_wal(connection: sqlite3.Connection) -> None:
             return
 
 
-def _content(connection: sqlite3.Connection) -> list[tuple[StoredKey, int]]:
+def _content(connection: sqlite3.Connection) -> list[HeldKey]:
     secrets: dict[str, list[Secret]] = {}
-    for key_id, key_hash, created, expires in connection.execute(
-        "select api_key_id, key_hash, created_at, expires_at from api_key_secrets "
+    known: dict[str, set[bytes]] = {}
+    for key_id, key_hash, created, expires, is_known in connection.execute(
+        "select api_key_id, key_hash, created_at, expires_at, known_there from api_key_secrets "
         "order by created_at, key_hash"
     ):
         secret = Secret(key_hash, datetime.fromisoformat(created), _instant(expires))
         secrets.setdefault(key_id, []).append(secret)
+        if is_known:
+            known.setdefault(key_id, set()).add(key_hash)
     return [
-        (
+        HeldKey(
             StoredKey(
                 key_id,
                 name,
@@ -297,11 +272,25 @@ def _content(connection: sqlite3.Connection) -> list[tuple[StoredKey, int]]:
                 tuple(secrets.get(key_id, ())),
             ),
             unsent,
+            bool(is_known),
+            frozenset(known.get(key_id, ())),
         )
-        for key_id, name, created, revoked, unsent in connection.execute(
-            "select id, name, created_at, revoked_at, unsent from api_keys order by created_at, id"
+        for key_id, name, created, revoked, unsent, is_known in connection.execute(
+            "select id, name, created_at, revoked_at, unsent, known_there from api_keys "
+            "order by created_at, id"
         )
     ]
+
+
+def _mark_known(connection: sqlite3.Connection, keys: Sequence[StoredKey]) -> None:
+    connection.executemany(
+        "update api_keys set known_there = 1 where id = ? and known_there = 0",
+        [(key.id,) for key in keys],
+    )
+    connection.executemany(
+        "update api_key_secrets set known_there = 1 where key_hash = ? and known_there = 0",
+        [(secret.key_hash,) for key in keys for secret in key.secrets],
+    )
 
 
 def _put(connection: sqlite3.Connection, key: StoredKey) -> None:
@@ -325,25 +314,6 @@ def _add_secret(
         "values (?, ?, ?, ?)",
         (key_hash, key_id, created, expires),
     )
-
-
-def _bring_up_to_date(connection: sqlite3.Connection, path: Path) -> None:
-    (layout,) = connection.execute("pragma user_version").fetchone()
-    if layout > LAYOUT:
-        message = (
-            f"the file of API keys {str(path)!r} has layout {layout}, this version reads up to "
-            f"{LAYOUT}; upgrade majordomo-analytics"
-        )
-        raise ApiKeyStoreError(message)
-    if layout == LAYOUT:
-        return
-    # The first layout had no number, and one hash in the row of each key.
-    is_first = connection.execute("select 1 from sqlite_master where name = 'api_keys'").fetchone()
-    if is_first:
-        connection.execute("alter table api_keys rename to layout_1")
-    for statement in (_LAYOUT_2 + (_FROM_LAYOUT_1 if is_first else "")).split(";"):
-        connection.execute(statement)  # `executescript` would commit first
-    connection.execute(f"pragma user_version = {LAYOUT}")
 
 
 def _text(instant: datetime) -> str:

@@ -244,9 +244,12 @@ def _postgres_keys(postgres: str, schema: str) -> Iterator[PostgresKeyStore]:
 
 def _uses_in_lake(lake: Path) -> dict[str, KeyUse]:
     from majordomo_analytics.apikeys.issuing import KeyUse
+    from majordomo_analytics.cli.screen import progress
     from majordomo_analytics.lake.keyuse import uses_of_api_keys
 
-    return {key_id: KeyUse(*use) for key_id, use in uses_of_api_keys(lake).items()}
+    with progress("counting requests in the lake", "rows") as advance:
+        uses = uses_of_api_keys(lake, on_rows=advance)
+    return {key_id: KeyUse(*use) for key_id, use in uses.items()}
 
 
 def _show(issued: IssuedKey, *, as_json: bool) -> None:

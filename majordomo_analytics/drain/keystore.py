@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
 
-    from majordomo_analytics.apikeys.issuing import ApiKey
+    from majordomo_analytics.apikeys.issuing import ApiKey, HeldKey
 
 SINCE_VERSION = 5
 """The migration that makes the tables of API keys what they are; newer ones keep them."""
@@ -66,12 +66,19 @@ update {secrets} set expires_at = least(expires_at, now() + %s) where api_key_id
 _REVOKE = "update {keys} set revoked_at = now() where id::text = %s and revoked_at is null"
 _MERGE_KEYS = """
 insert into {keys} as known (id, name, created_at, revoked_at)
-select * from unnest(%s::uuid[], %s::text[], %s::timestamptz[], %s::timestamptz[])
+select id, name, created_at, revoked_at
+from unnest(%s::uuid[], %s::text[], %s::timestamptz[], %s::timestamptz[], %s::boolean[])
+    as held (id, name, created_at, revoked_at, may_be_added)
+where may_be_added or exists (select from {keys} as ours where ours.id = held.id)
 on conflict (id) do update set revoked_at = least(known.revoked_at, excluded.revoked_at)
 """
 _MERGE_SECRETS = """
 insert into {secrets} as known (api_key_id, key_hash, created_at, expires_at)
-select * from unnest(%s::uuid[], %s::bytea[], %s::timestamptz[], %s::timestamptz[])
+select api_key_id, key_hash, created_at, expires_at
+from unnest(%s::uuid[], %s::bytea[], %s::timestamptz[], %s::timestamptz[], %s::boolean[])
+    as held (api_key_id, key_hash, created_at, expires_at, may_be_added)
+where exists (select from {keys} as ours where ours.id = held.api_key_id)
+and (may_be_added or exists (select from {secrets} as ours where ours.key_hash = held.key_hash))
 on conflict (key_hash) do update set expires_at = least(known.expires_at, excluded.expires_at)
 """
 _USE = "select majordomo_api_key_id::text, request_count, last_used_at from {usage}"
@@ -213,9 +220,18 @@ class PostgresKeyStore:
             for key_id, name, created, revoked in keys
         ]
 
-    def merge(self, keys: Sequence[StoredKey]) -> None:
-        """Add keys that are not there; revoke and expire what is so in `keys`."""
-        secrets = [(key.id, secret) for key in keys for secret in key.secrets]
+    def merge(self, held: Sequence[HeldKey], *, is_later: bool) -> None:
+        """Add keys and texts that are not there; revoke and expire what is so in `held`.
+
+        Where the state here `is_later` than the copy, what was here and is no more was
+        deleted, and is not added again; no deletion commits in between.
+        """
+        keys = [one.key for one in held]
+        secrets = [
+            (one.key.id, secret, not (is_later and secret.key_hash in one.known_hashes))
+            for one in held
+            for secret in one.key.secrets
+        ]
         with self._changing() as connection:
             connection.execute(
                 self._sql(_MERGE_KEYS),
@@ -224,15 +240,17 @@ class PostgresKeyStore:
                     [key.name for key in keys],
                     [key.created_at for key in keys],
                     [key.revoked_at for key in keys],
+                    [not (is_later and one.is_known) for one in held],
                 ),
             )
             connection.execute(
                 self._sql(_MERGE_SECRETS),
                 (
-                    [key_id for key_id, _ in secrets],
-                    [secret.key_hash for _, secret in secrets],
-                    [secret.created_at for _, secret in secrets],
-                    [secret.expires_at for _, secret in secrets],
+                    [key_id for key_id, _, _ in secrets],
+                    [secret.key_hash for _, secret, _ in secrets],
+                    [secret.created_at for _, secret, _ in secrets],
+                    [secret.expires_at for _, secret, _ in secrets],
+                    [may_be_added for _, _, may_be_added in secrets],
                 ),
             )
 

@@ -11,17 +11,27 @@ from majordomo_analytics.errors import LakeError, LakeNotFoundError
 from majordomo_analytics.lake.table import take_snapshot
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 API_KEY_COLUMN = "majordomo_api_key_id"
 INSTANT_COLUMN = "requested_at"
 
 
-def uses_of_api_keys(uri: str | Path) -> dict[str, tuple[int, Any]]:
+def uses_of_api_keys(
+    uri: str | Path, *, on_rows: Callable[[int], None] = lambda _: None
+) -> dict[str, tuple[int, Any]]:
     """Return, by id, how many requests each API key made and when the last of them was.
 
     Two columns of every file are read. Requests that wait in the spool are not counted.
     Without a lake, no key was used yet.
+
+    Parameters
+    ----------
+    uri
+        Where the lake is.
+    on_rows
+        Called after each file with how many rows it has, for a progress bar.
 
     Raises
     ------
@@ -48,4 +58,5 @@ def uses_of_api_keys(uri: str | Path) -> dict[str, tuple[int, Any]]:
                 continue
             count, latest = uses.get(key_id, (0, last))
             uses[key_id] = (count + row[f"{INSTANT_COLUMN}_count"], max(latest, last))
+        on_rows(rows.num_rows)
     return uses

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -33,7 +34,7 @@ def working(path: Path, *issued: IssuedKey) -> list[str | None]:
 
 
 def same(store: ApiKeyStore, there: PostgresKeyStore) -> bool:
-    return [key for key, _ in store.content()] == there.content()[1]
+    return [held.key for held in store.content()] == there.content()[1]
 
 
 @pytest.fixture
@@ -159,6 +160,141 @@ def test_a_key_that_is_deleted_in_postgres_is_revoked_in_the_copy(
     copy_keys(store, there)
 
     assert working(path, kept, deleted) == [kept.id, None]
+
+
+def delete(dsn: str, issued: IssuedKey) -> None:
+    run(dsn, f"delete from api_keys where id = '{issued.id}'")
+
+
+@pytest.mark.parametrize("origin", ["made there", "made here and sent"])
+@pytest.mark.parametrize("change", ["rotate", "revoke", "rotate twice"])
+def test_no_unsent_change_brings_a_deleted_key_back_to_life(
+    postgres: str,
+    path: Path,
+    store: ApiKeyStore,
+    there: PostgresKeyStore,
+    origin: str,
+    change: str,
+) -> None:
+    """What was made in the copy while Postgres was away still gets there."""
+    deleted = (there if origin == "made there" else store).create("leaver")
+    copy_keys(store, there)
+    newer = []
+    if change == "revoke":
+        store.revoke(deleted.id)
+    else:
+        newer = [store.rotate(deleted.id, DAY) for _ in change.split()]
+    made = store.create("made here")
+    delete(postgres, deleted)
+
+    for _ in range(2):
+        copy_keys(store, there)
+
+    callers = (deleted, *newer, made)
+    expected = [*([None] * (1 + len(newer))), made.id]
+    assert working(path, *callers) == expected
+    assert [key.id for key in there.all_keys()] == [made.id]
+    fresh = path.with_name("fresh.sqlite")
+    copy_keys(ApiKeyStore(fresh), there)
+    assert working(fresh, *callers) == expected
+    assert not copy_keys(store, there)
+
+
+@pytest.mark.parametrize("at", ["state", "has_had", "merge", "content"])
+def test_a_key_that_is_deleted_while_a_change_of_it_is_sent_stays_deleted(
+    postgres: str, path: Path, store: ApiKeyStore, there: PostgresKeyStore, at: str
+) -> None:
+    """Also one that the very same copy sends for the first time."""
+    known = there.create("known")
+    copy_keys(store, there)
+    newer, made = store.rotate(known.id, DAY), store.create("made here")
+
+    def happens() -> None:
+        run(postgres, "delete from api_keys")
+        store.rotate(known.id, DAY)
+        store.rotate(made.id, DAY)
+
+    place: Any = Interrupted(there, at, happens)
+    for _ in range(3):
+        copy_keys(store, place)
+
+    was_sent = at == "content"
+    assert working(path, known, newer, made) == [None, None, None if was_sent else made.id]
+    assert [key.id for key in there.all_keys()] == ([] if was_sent else [made.id])
+    assert not copy_keys(store, there)
+
+
+def test_no_unsent_change_brings_a_deleted_text_back_to_life(
+    postgres: str, path: Path, store: ApiKeyStore, there: PostgresKeyStore
+) -> None:
+    """Its key lives on with the others."""
+    leaked = there.create("billing")
+    kept = there.rotate(leaked.id, DAY)
+    copy_keys(store, there)
+    newer = store.rotate(leaked.id, DAY)
+    digest = hashlib.sha256(leaked.key.encode()).hexdigest()
+    run(postgres, f"delete from api_key_secrets where key_hash = '\\x{digest}'")
+
+    copy_keys(store, there)
+
+    assert working(path, leaked, kept, newer) == [None, leaked.id, leaked.id]
+    assert same(store, there)
+    assert len(there.content()[1][0].secrets) == 2
+
+
+def test_a_database_set_back_gets_back_a_key_with_unsent_changes_too(
+    postgres: str, path: Path, store: ApiKeyStore, there: PostgresKeyStore
+) -> None:
+    """It has had the key, but of another time it is not known that anybody deleted it."""
+    there.state()
+    backup = Backup(postgres).take()
+    issued = there.create("billing")
+    copy_keys(store, there)
+    newer = store.rotate(issued.id, DAY)
+
+    backup.put_back()
+    copy_keys(store, there)
+
+    assert working(path, issued, newer) == [issued.id, issued.id]
+    assert same(store, there)
+    # And from then on, one that is deleted is deleted.
+    store.rotate(issued.id, DAY)
+    delete(postgres, issued)
+    copy_keys(store, there)
+    assert working(path, issued, newer) == [None, None]
+    assert there.all_keys() == []
+
+
+def test_a_key_deleted_before_a_restore_stays_revoked_after_it(
+    postgres: str, path: Path, store: ApiKeyStore, there: PostgresKeyStore
+) -> None:
+    deleted = there.create("leaver")
+    copy_keys(store, there)
+    backup = Backup(postgres).take()
+    store.rotate(deleted.id, DAY)
+    delete(postgres, deleted)
+    copy_keys(store, there)
+
+    backup.put_back()
+    copy_keys(store, there)
+
+    assert working(path, deleted) == [None]
+    assert there.all_keys()[0].revoked_at is not None
+    assert same(store, there)
+
+
+def test_a_known_key_with_unsent_changes_moves_to_another_postgres(
+    path: Path, store: ApiKeyStore, there: PostgresKeyStore, postgres: str
+) -> None:
+    """What one place has had says nothing about another."""
+    issued = there.create("billing")
+    copy_keys(store, there)
+    newer = store.rotate(issued.id, DAY)
+    with closing(PostgresKeyStore(postgres, schema="other")) as other:
+        assert copy_keys(store, other, move=True)
+
+        assert working(path, issued, newer) == [issued.id, issued.id]
+        assert same(store, other)
 
 
 def test_a_database_set_back_to_an_earlier_state_gets_back_what_it_lost(
@@ -341,7 +477,7 @@ class Place:
     def content(self) -> tuple[State, list[StoredKey]]:
         return self.state(), self.keys
 
-    def merge(self, keys: Any) -> None:
+    def merge(self, held: Any, *, is_later: bool) -> None:
         raise AssertionError("there is nothing of one's own")
 
     def close(self) -> None:
@@ -363,7 +499,7 @@ def test_a_trouble_is_said_once_and_so_is_its_end(
     monkeypatch.setattr(copying_module, "LONGEST_PAUSE_S", 0.05)
     source, said = Place(), list[str]()
     issued = store.create("theirs")
-    ((key, _),) = store.content()
+    key = store.content()[0].key
     path.unlink()
 
     with copying(path, source, said.append):

@@ -2,11 +2,13 @@
 
 The model knows nothing of hashes, times or tokens. A place is a set of keys; a key is
 whether it is revoked and, for each text, whether it ended. A copy gives both places what
-either has: revoked or ended in one is so in both.
+either has: revoked or ended in one is so in both. Only what Postgres has had and has no
+more it does not get again, unless it was set back: it was deleted there, and is revoked here.
 """
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import tempfile
 from contextlib import closing
@@ -55,6 +57,9 @@ class KeysInTwoPlaces(RuleBasedStateMachine):
         )
         self.stores: dict[str, Any] = {HERE: self.here, THERE: self.there}
         self.known: dict[str, Known] = {HERE: {}, THERE: {}}
+        self.copied: Known = {}  # what Postgres has had, as far as it is known here
+        self.is_set_back = False
+        self.made: dict[str, str] = {}  # every text to the id of its key
 
     def teardown(self) -> None:
         shutil.rmtree(self.folder)
@@ -67,6 +72,7 @@ class KeysInTwoPlaces(RuleBasedStateMachine):
     def create(self, place: str) -> None:
         issued = self.stores[place].create("a key")
         self.known[place][issued.id] = (False, {issued.key: False})
+        self.made[issued.key] = issued.id
 
     @rule(place=PLACES, number=NUMBERS)
     def revoke(self, place: str, number: int) -> None:
@@ -94,10 +100,45 @@ class KeysInTwoPlaces(RuleBasedStateMachine):
         issued = self.stores[place].rotate(key_id, overlap)
         ended = {text: over or not overlap for text, over in texts.items()}
         self.known[place][key_id] = (False, {**ended, issued.key: False})
+        self.made[issued.key] = key_id
+
+    @rule(number=NUMBERS)
+    def delete_in_postgres(self, number: int) -> None:
+        key_id = self.some_id(number)
+        if self.known[THERE].pop(key_id or "", None):
+            run(self.dsn, f"delete from api_keys where id = '{key_id}'")
+
+    @rule(number=NUMBERS)
+    def delete_a_text_in_postgres(self, number: int) -> None:
+        texts = [(key_id, text) for key_id, (_, of) in self.known[THERE].items() for text in of]
+        if not texts:
+            return
+        key_id, text = texts[number % len(texts)]
+        del self.known[THERE][key_id][1][text]
+        digest = hashlib.sha256(text.encode()).hexdigest()
+        run(self.dsn, f"delete from api_key_secrets where key_hash = '\\x{digest}'")
+
+    def believe_what_was_deleted(self) -> Known:
+        """Drop here what is gone there; return the keys that are only held here now."""
+        gone: Known = {}
+        for key_id, (_, copied) in self.copied.items():
+            is_revoked, texts = self.known[HERE][key_id]
+            if key_id not in self.known[THERE]:
+                gone[key_id] = (True, self.known[HERE].pop(key_id)[1])
+                continue
+            left = {
+                text: is_over
+                for text, is_over in texts.items()
+                if text not in copied or text in self.known[THERE][key_id][1]
+            }
+            self.known[HERE][key_id] = (is_revoked, left)
+        return gone
 
     @rule()
     def copy(self) -> None:
         copy_keys(self.here, self.there)
+        gone = {} if self.is_set_back else self.believe_what_was_deleted()
+        self.is_set_back = False
         both: Known = {}
         for place in (HERE, THERE):
             for key_id, (is_revoked, texts) in self.known[place].items():
@@ -105,7 +146,8 @@ class KeysInTwoPlaces(RuleBasedStateMachine):
                 for text, over in texts.items():
                     merged = {**merged, text: merged.get(text, False) or over}
                 both[key_id] = (before or is_revoked, merged)
-        self.known = {HERE: both, THERE: deepcopy(both)}
+        self.known = {HERE: {**both, **gone}, THERE: deepcopy(both)}
+        self.copied = deepcopy(self.known[HERE])
 
     @rule(changes=st.integers(0, 3), number=NUMBERS)
     def lose_what_was_copied_since_a_backup(self, changes: int, number: int) -> None:
@@ -119,14 +161,15 @@ class KeysInTwoPlaces(RuleBasedStateMachine):
         self.copy()
         backup.put_back()
         self.known[THERE] = before
+        self.is_set_back = changes > 0
 
     @invariant()
     def a_worker_that_starts_now_believes_what_is_known_here(self) -> None:
         with closing(ApiKeyCache(self.path)) as cache:
-            for key_id, (is_revoked, texts) in self.known[HERE].items():
-                for text, is_over in texts.items():
-                    works = not is_revoked and not is_over
-                    assert cache.find(text.encode()) == (key_id if works else None)
+            for text, key_id in self.made.items():
+                is_revoked, texts = self.known[HERE].get(key_id, (True, {}))
+                works = not is_revoked and not texts.get(text, True)
+                assert cache.find(text.encode()) == (key_id if works else None)
 
     @invariant()
     def both_places_list_what_they_know(self) -> None:

@@ -42,7 +42,7 @@ def place(request: pytest.FixtureRequest) -> Iterator[KeyStore]:
 
 def stored(place: Any) -> dict[str, StoredKey]:
     content = place.content()
-    keys = content[1] if isinstance(content, tuple) else [key for key, _ in content]
+    keys = content[1] if isinstance(content, tuple) else [held.key for held in content]
     return {key.id: key for key in keys}
 
 
@@ -222,7 +222,7 @@ def test_an_overlap_that_is_none_is_refused_with_an_example(text: str) -> None:
 def test_an_overlap_that_is_over_is_not_listed(store: ApiKeyStore) -> None:
     issued = store.create("billing")
     store.rotate(issued.id, DAY)
-    keys = [key for key, _ in store.content()]
+    keys = [held.key for held in store.content()]
 
     (later,) = listed(keys, datetime.now(UTC) + 2 * DAY)
 
@@ -320,6 +320,62 @@ def test_a_file_of_the_first_layout_goes_on(tmp_path: Path) -> None:
     second = store.rotate("active", DAY)
     with closing(ApiKeyCache(path)) as cache:
         assert cache.find(second.key.encode()) == cache.find(text.encode()) == "active"
+
+
+SECOND_LAYOUT = """
+create table api_keys (
+    id text primary key,
+    name text not null,
+    created_at text not null,
+    revoked_at text,
+    unsent integer not null default 0
+) strict;
+create table api_key_secrets (
+    key_hash blob primary key,
+    api_key_id text not null references api_keys (id),
+    created_at text not null,
+    expires_at text
+) strict;
+create index api_key_secrets_api_key on api_key_secrets (api_key_id);
+create table followed (
+    one integer primary key check (one = 1),
+    identity text not null,
+    token text not null,
+    place text not null
+) strict;
+pragma user_version = 2;
+"""
+
+
+@pytest.mark.parametrize("is_copy", [True, False])
+def test_a_file_of_the_second_layout_goes_on_and_knows_what_its_place_has_had(
+    tmp_path: Path, is_copy: bool
+) -> None:
+    """A key with unsent changes may have been made here, so it is not taken for known."""
+    path = tmp_path / "keys.sqlite"
+    at = "2026-11-01T00:00:00.000000+00:00"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.executescript(SECOND_LAYOUT)
+        for number, key_id in enumerate(("copied", "changed")):
+            connection.execute(
+                "insert into api_keys values (?, 'old', ?, null, ?)", (key_id, at, number)
+            )
+            connection.execute(
+                "insert into api_key_secrets values (?, ?, ?, null)",
+                (key_id.encode().ljust(32), key_id, at),
+            )
+        if is_copy:
+            connection.execute("insert into followed values (1, 'tables', 'state', 'place')")
+
+    store = ApiKeyStore(path)
+    ApiKeyStore(path)  # and a second time changes nothing
+
+    held = {held.key.id: held for held in store.content()}
+    assert {key_id: one.unsent for key_id, one in held.items()} == {"copied": 0, "changed": 1}
+    assert held["copied"].is_known == is_copy
+    assert held["copied"].known_hashes == ({b"copied".ljust(32)} if is_copy else set())
+    assert not held["changed"].is_known
+    assert not held["changed"].known_hashes
 
 
 def test_a_file_of_a_newer_layout_is_refused(tmp_path: Path) -> None:

@@ -66,6 +66,19 @@ def test_requests_are_counted_in_both_sinks_by_key_and_the_last_is_known(
     assert {key: KeyUse(*use) for key, use in in_lake.items()} == expected
 
 
+def test_counting_the_lake_tells_how_many_rows_it_has_read(data: DataDirectory) -> None:
+    """All rows, also those without an API key: a bar shows how far it is."""
+    read: list[int] = []
+    for batch in ([record(1, 1), record(0, 2)], [record(2, 3)]):
+        spool(data, *batch)
+        drain_once(data, (LakeSink(data.lake),))
+
+    uses = uses_of_api_keys(data.lake, on_rows=read.append)
+
+    assert sorted(read) == [1, 2]
+    assert set(uses) == {KEYS[1], KEYS[2]}
+
+
 def test_a_lake_that_is_not_there_yet_has_no_uses(data: DataDirectory) -> None:
     assert uses_of_api_keys(data.lake) == {}
 
