@@ -7,6 +7,7 @@ files than processes that ran at once.
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
@@ -19,6 +20,9 @@ from majordomo_proxy.meters import METERS
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 FILE_BYTES = 2**20
 """Room for some thousand series; a file never grows beyond it."""
+
+CANNOT_RESERVE = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
+"""What a file system answers that knows no reserving."""
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -65,6 +69,8 @@ def join(process: str, folder: Path | None = None) -> bool:
     except OSError as error:
         logger.error("%s counts for itself only: %s", process, error)
         del os.environ[FOLDER_VARIABLE]
+        # The library chose when it was imported, while the variable stood.
+        values.ValueClass = values.MutexValue
         return False
     made = values.MultiProcessValue(lambda: process)  # type: ignore[no-untyped-call]
     values.ValueClass = made
@@ -87,7 +93,11 @@ def board() -> CollectorRegistry | None:
 
 def text(own: CollectorRegistry) -> bytes:
     """Return the counts of all processes, or else those in `own`, for Prometheus."""
-    return generate_latest(board() or own)
+    try:
+        return generate_latest(board() or own)
+    except (OSError, ValueError) as error:  # the folder is gone, or cannot be read
+        logger.warning("the counts of other processes are not shown: %s", error)
+        return generate_latest(own)
 
 
 def _reserve(process: str, folder: Path) -> None:
@@ -98,11 +108,34 @@ def _reserve(process: str, folder: Path) -> None:
     """
     modes = {meter.mode for meter in METERS.values() if meter.kind == "gauge"}
     for kind in ("counter", "histogram", *(f"gauge_{mode}" for mode in modes)):
-        descriptor = os.open(folder / f"{kind}_{process}.db", os.O_RDWR | os.O_CREAT, 0o600)
+        path = folder / f"{kind}_{process}.db"
+        if path.exists():
+            _give_room(path)
+            continue
+        # Who reads all files meanwhile would fail at one that is empty.
+        fresh = path.with_suffix(".new")
         try:
-            os.posix_fallocate(descriptor, 0, FILE_BYTES)
+            _give_room(fresh)
+            fresh.rename(path)
         finally:
-            os.close(descriptor)
+            fresh.unlink(missing_ok=True)
+
+
+def _give_room(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        os.posix_fallocate(descriptor, 0, FILE_BYTES)
+    except OSError as error:
+        if error.errno not in CANNOT_RESERVE:
+            raise
+        # What was written has room on most of those file systems, too.
+        missing = FILE_BYTES - os.fstat(descriptor).st_size
+        if missing > 0:
+            os.lseek(descriptor, 0, os.SEEK_END)
+            with open(descriptor, "wb", closefd=False) as file:
+                file.write(bytes(missing))
+    finally:
+        os.close(descriptor)
 
 
 def _is_alive(name: str) -> bool:

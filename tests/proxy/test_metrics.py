@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import signal
+import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -21,7 +25,7 @@ from majordomo_analytics.drain.observing import Spent
 from majordomo_proxy import scoreboard
 from majordomo_proxy.drain_metrics import MOST_MODELS, OTHER, DrainMetrics
 from majordomo_proxy.meters import METERS, histogram
-from majordomo_proxy.metrics import TallyOfTimes
+from majordomo_proxy.metrics import Metrics, TallyOfTimes
 from tests.support.proxy import RunningProxy, lake_rows, running_proxy
 from tests.support.scripts import answer_by_path
 from tests.support.upstream import Upstream
@@ -227,6 +231,65 @@ def test_a_process_without_room_for_its_counts_counts_for_itself(
     monkeypatch.setattr(os, "posix_fallocate", full)
     assert not scoreboard.join("worker 1", tmp_path)
     assert scoreboard.board() is None
+    assert list(tmp_path.iterdir()) == [], "who reads the others' counts would stumble over it"
+
+
+COUNTS_FOR_ITSELF = """
+from majordomo_proxy import scoreboard
+assert not scoreboard.join("worker 1")
+from majordomo_proxy.metrics import Metrics
+metrics = Metrics()
+metrics.count_refused("no_key")
+print(metrics.text().decode())
+"""
+
+
+def test_a_worker_whose_folder_is_gone_counts_for_itself(tmp_path: Path) -> None:
+    """In a process of its own: the library chooses where it counts when it is imported."""
+    shown = subprocess.run(
+        [sys.executable, "-c", COUNTS_FOR_ITSELF],
+        env={**os.environ, scoreboard.FOLDER_VARIABLE: str(tmp_path / "gone")},
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert 'majordomo_refused_total{reason="no_key"} 1.0' in shown.stdout
+    assert "worker 1 counts for itself only" in shown.stderr
+
+
+def test_counts_are_shown_after_their_folder_was_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_a_board(tmp_path / "board", monkeypatch)
+    (tmp_path / "board").mkdir()
+    assert scoreboard.join("worker 1", tmp_path / "board")
+    metrics = Metrics()
+    metrics.count_refused("no_key")
+    shutil.rmtree(tmp_path / "board")
+
+    assert b'majordomo_refused_total{reason="no_key"} 1.0' in metrics.text()
+
+
+@pytest.mark.parametrize("refusal", [errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL])
+def test_a_file_system_that_cannot_reserve_is_written_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refusal: int
+) -> None:
+    """A next process of the same name finds its counts, and as much room."""
+    on_a_board(tmp_path, monkeypatch)
+
+    def refuse(*_: object) -> None:
+        raise OSError(refusal, os.strerror(refusal))
+
+    monkeypatch.setattr(os, "posix_fallocate", refuse)
+    for _ in range(2):
+        assert scoreboard.join("worker 1", tmp_path)
+        Metrics().count_refused("no_key")
+    sizes = {path.stat().st_size for path in tmp_path.iterdir()}
+    assert sizes == {scoreboard.FILE_BYTES}
+    shown = scoreboard.board()
+    assert shown is not None
+    assert shown.get_sample_value("majordomo_refused_total", {"reason": "no_key"}) == 2
 
 
 def on_a_board(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
