@@ -85,8 +85,8 @@ class JsonLines(logging.Formatter):
     """Writes a record as one JSON object on one line.
 
     Its members are ``time`` (UTC, with milliseconds), ``level``, ``process``, ``logger``,
-    ``message``, the fields of the event, and ``traceback`` if there is one. A field never
-    takes the place of one of those.
+    ``message``, the fields of the event, and ``traceback`` and ``stack`` if there are any.
+    A field never takes the place of one of those.
     """
 
     def __init__(self, process: str) -> None:
@@ -104,8 +104,10 @@ class JsonLines(logging.Formatter):
         }
         order = ("time", "level", "process", "logger", "message")
         line = {name: line[name] for name in order} | line
-        if record.exc_info:
-            line["traceback"] = self.formatException(record.exc_info)
+        if traceback := _traceback(record, self):
+            line["traceback"] = traceback
+        if record.stack_info:
+            line["stack"] = record.stack_info
         return json.dumps(line, default=str, ensure_ascii=False)
 
 
@@ -126,9 +128,15 @@ class ConsoleLines(logging.Formatter):
         )
         instant = f"{_instant(record):%Y-%m-%d %H:%M:%S}Z"
         line = f"{instant} {record.levelname} {self._process}: {message}{fields}"
-        if record.exc_info:
-            line += f"\n{self.formatException(record.exc_info)}"
-        return line
+        below = (_traceback(record, self), record.stack_info)
+        return "\n".join([line, *(text for text in below if text)])
+
+
+def _traceback(record: logging.LogRecord, formatter: logging.Formatter) -> str | None:
+    # What a filter made of it comes first: in that one secrets are masked.
+    if record.exc_text or not record.exc_info:
+        return record.exc_text
+    return formatter.formatException(record.exc_info)
 
 
 def _instant(record: logging.LogRecord) -> datetime:

@@ -91,6 +91,25 @@ def test_no_line_of_either_format_tells_a_secret(
     assert "a [credential] was told" in text
 
 
+@pytest.mark.parametrize("log_format", logs.LOG_FORMATS)
+def test_a_traceback_and_a_stack_are_masked_in_either_format(
+    written: Callable[[], str], log_format: str
+) -> None:
+    logs.set_up("drain", log_format=log_format)
+    redact_logs(["opensesame"])
+    try:
+        raise RuntimeError("no way to postgresql://ana:geheim-1@db/spend with opensesame")
+    except RuntimeError:
+        logging.getLogger("some.library").exception("it failed")
+    logging.getLogger("some.library").warning("by way of opensesame", stack_info=True)
+
+    text = written()
+    assert "RuntimeError: no way to postgresql://ana:[credential]@db/spend" in text
+    assert "Stack (most recent call last)" in text
+    assert "opensesame" not in text
+    assert "geheim-1" not in text
+
+
 def test_what_looks_at_records_goes_on_when_the_form_changes(written: Callable[[], str]) -> None:
     """As in a supervisor whose settings are reloaded."""
     logs.set_up("supervisor", log_format="console")
