@@ -313,6 +313,39 @@ def test_a_run_leaves_no_counts_behind(tmp_path: Path) -> None:
     assert list((tmp_path / "data" / "run" / "metrics").iterdir()) == []
 
 
+def test_runs_with_the_same_process_id_leave_each_other_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As two have in two containers, each of which is process 1 to itself."""
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    parent = tmp_path / "run" / "metrics"
+    with scoreboard.folder_of_run(parent) as first:
+        (first / "counter_worker 1.db").touch()
+        with scoreboard.folder_of_run(parent) as second:
+            assert first != second
+            assert scoreboard.running(parent) == [1, 1]
+        assert not second.exists()
+        assert (first / "counter_worker 1.db").exists()
+        assert scoreboard.running(parent) == [1]
+    assert list(parent.iterdir()) == []
+
+
+def test_what_is_left_of_runs_goes_whoever_has_their_process_id_now(tmp_path: Path) -> None:
+    parent = tmp_path / "run" / "metrics"
+    alive = os.getpid()
+    left = parent / f"{alive}-0123"
+    left.mkdir(parents=True)
+    (left / scoreboard.LOCK_NAME).touch()
+    (parent / str(alive)).mkdir()  # as earlier versions named them
+    begun, just_begun = parent / ".7-0123", parent / ".8-0123"
+    begun.mkdir()
+    os.utime(begun, (0, 0))
+    just_begun.mkdir()
+    assert scoreboard.running(parent) == []
+    with scoreboard.folder_of_run(parent) as folder:
+        assert set(parent.iterdir()) == {folder, just_begun}
+
+
 @given(st.lists(st.integers(0, 400_000), max_size=50))
 def test_times_fall_into_the_buckets_that_the_library_puts_them_in(times_ms: list[int]) -> None:
     """A tally that is handed on is as many single observations."""
