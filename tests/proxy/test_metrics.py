@@ -22,6 +22,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from majordomo_analytics.drain.observing import Spent
+from majordomo_analytics.drain.passes import Pass
 from majordomo_proxy import scoreboard
 from majordomo_proxy.drain_metrics import MOST_MODELS, OTHER, DrainMetrics
 from majordomo_proxy.meters import METERS, histogram
@@ -290,6 +291,40 @@ def test_a_file_system_that_cannot_reserve_is_written_to(
     shown = scoreboard.board()
     assert shown is not None
     assert shown.get_sample_value("majordomo_refused_total", {"reason": "no_key"}) == 2
+
+
+def test_series_of_a_sink_that_is_no_more_are_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the others keep their values, and the next drain goes on with them."""
+    on_a_board(tmp_path, monkeypatch)
+    name = "majordomo_drain_last_pass_timestamp_seconds"
+
+    def last_passes() -> dict[str, float]:
+        registry = scoreboard.board()
+        assert registry is not None
+        return {
+            sample.labels["sink"]: sample.value
+            for metric in registry.collect()
+            for sample in metric.samples
+            if sample.name == name
+        }
+
+    assert scoreboard.join("drain", tmp_path)
+    drain = DrainMetrics()
+    for sink in ("lake", "postgres"):
+        drain.count_pass(sink, Pass())
+    before = last_passes()
+    assert set(before) == {"lake", "postgres"}
+    scoreboard.forget_series("drain", tmp_path, sink="postgres")
+    assert last_passes() == {"lake": before["lake"]}
+    assert not list(tmp_path.glob("*.new"))
+
+    assert scoreboard.join("drain", tmp_path)
+    DrainMetrics().count_pass("lake", Pass())
+    after = last_passes()
+    assert set(after) == {"lake"}
+    assert after["lake"] > before["lake"]
 
 
 def on_a_board(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
