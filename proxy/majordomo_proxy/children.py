@@ -58,13 +58,19 @@ class Child:
     _ready_fd: int | None = None
 
     def start(self) -> None:
-        """Start it now."""
+        """Start it now.
+
+        Raises
+        ------
+        OSError
+            If there are no descriptors, no processes or no memory left; nothing is held.
+        """
         command, inherits, writing = self.command, self.inherits, None
         self.is_ready = False
+        self.started_at = time.monotonic()
         if self.kind == "worker":
             self._ready_fd, writing = os.pipe()
             command, inherits = [*command, str(writing)], (*inherits, writing)
-        self.started_at = time.monotonic()
         # It inherits what is blocked: a terminal that hangs up tells the whole group, and
         # the supervisor alone is to say what that means.
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
@@ -75,6 +81,9 @@ class Child:
                 pass_fds=inherits,
                 stdin=subprocess.DEVNULL,
             )
+        except OSError:
+            self._close_pipe()
+            raise
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
             if writing is not None:
@@ -122,6 +131,7 @@ class Child:
         if self.process is not None:
             self.process.kill()
             self.process.wait()
+        self._close_pipe()
 
     def wait(self) -> bool:
         """Wait for the end it was told of; return whether it came by itself."""

@@ -8,16 +8,30 @@ files than processes that ran at once.
 from __future__ import annotations
 
 import errno
+import json
 import logging
 import os
 import shutil
+import time
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from prometheus_client import CollectorRegistry, generate_latest, multiprocess, values
+from prometheus_client.mmap_dict import MmapedDict
 
+from majordomo_analytics.spool.locks import Lock
 from majordomo_proxy.meters import METERS
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+LOCK_NAME = "supervisor.lock"
+BEGINNING_S = 60.0
+"""How long a folder may be there before it is locked."""
+
 FILE_BYTES = 2**20
 """Room for some thousand series; a file never grows beyond it."""
 
@@ -29,25 +43,35 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 logger = logging.getLogger("majordomo_proxy")
 
 
-def fresh_folder(parent: Path) -> Path:
-    """Return a folder for the counts of this run; those of runs that are over go."""
+@contextmanager
+def folder_of_run(parent: Path) -> Iterator[Path]:
+    """Make a folder for the counts of this run, and take it away after the block.
+
+    Its lock is held meanwhile: a process id says nothing to who runs in another container.
+    The folders of runs that are over go now.
+    """
     for folder in (parent.parent, parent):  # mkdir gives its mode to the last one only
         folder.mkdir(mode=0o700, exist_ok=True)
         folder.chmod(0o700)  # an earlier version left it open
     for old in parent.iterdir():
-        if not _is_alive(old.name):
-            shutil.rmtree(old, ignore_errors=True)
-    fresh = parent / str(os.getpid())
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(mode=0o700)
-    return fresh
+        _remove_if_over(old)
+    name = f"{os.getpid()}-{uuid4().hex}"
+    hidden, folder = parent / f".{name}", parent / name
+    hidden.mkdir(mode=0o700)
+    lock = Lock(hidden / LOCK_NAME)
+    try:
+        lock.acquire()
+        hidden.rename(folder)  # from now on others see it, and find it locked
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
 
 
 def running(parent: Path) -> list[int]:
     """Return the process ids of the supervisors that run on a data directory."""
-    if not parent.exists():
-        return []
-    return sorted(int(one.name) for one in parent.iterdir() if _is_alive(one.name))
+    locks = parent.glob(f"[0-9]*/{LOCK_NAME}")
+    return sorted(int(path.parent.name.split("-")[0]) for path in locks if Lock(path).is_held())
 
 
 def join(process: str, folder: Path | None = None) -> bool:
@@ -80,6 +104,30 @@ def join(process: str, folder: Path | None = None) -> bool:
 def forget(process: str, folder: Path) -> None:
     """Take away what is true of a process only while it lives."""
     multiprocess.mark_process_dead(process, str(folder))  # type: ignore[no-untyped-call]
+
+
+def forget_series(process: str, folder: Path, **labels: str) -> None:
+    """Take series with these labels away from what stays of a process after its end.
+
+    For what it did and its next bearer of the name will not: a time at which something was
+    last done would get old for ever.
+    """
+    path = folder / f"gauge_mostrecent_{process}.db"
+    if not path.exists():
+        return
+    fresh = path.with_suffix(".new")
+    try:
+        _give_room(fresh)
+        kept = MmapedDict(str(fresh))  # type: ignore[no-untyped-call]
+        for key, value, timestamp, _ in MmapedDict.read_all_values_from_file(str(path)):  # type: ignore[no-untyped-call]
+            if not labels.items() <= json.loads(key)[2].items():
+                kept.write_value(key, value, timestamp)  # type: ignore[no-untyped-call]
+        kept.close()  # type: ignore[no-untyped-call]
+        fresh.rename(path)  # who reads just now sees the one or the other
+    except OSError as error:
+        logger.warning("series of %s stay though nobody updates them: %s", process, error)
+    finally:
+        fresh.unlink(missing_ok=True)
 
 
 def board() -> CollectorRegistry | None:
@@ -138,11 +186,11 @@ def _give_room(path: Path) -> None:
         os.close(descriptor)
 
 
-def _is_alive(name: str) -> bool:
-    try:
-        os.kill(int(name), 0)
-    except (ValueError, ProcessLookupError):
-        return False
-    except PermissionError:
-        return True  # it lives, under another user
-    return True
+def _remove_if_over(folder: Path) -> None:
+    """Remove the folder of a run whose supervisor does not live."""
+    if Lock(folder / LOCK_NAME).is_held():
+        return
+    with suppress(OSError):
+        if folder.name.startswith(".") and time.time() - folder.stat().st_mtime < BEGINNING_S:
+            return  # one begins, and has not locked it yet
+        shutil.rmtree(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import tomllib
 from dataclasses import asdict, dataclass, field, fields
@@ -264,10 +265,15 @@ def _value(name: str, value: Any, where: str) -> Any:
     try:
         if isinstance(value, bool):  # an int to Python, but no number to us
             raise ValueError
+        if kind is int and isinstance(value, float) and not value.is_integer():
+            raise ValueError
         converted: Any = kind(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         message = f"{where} is {value!r}; it must be {_article(kind.__name__)}"
         raise SettingsError(message) from None
+    if kind is float and not math.isfinite(converted):
+        message = f"{where} is {value!r}; it must be a finite number: for no limit, a large one"
+        raise SettingsError(message)
     if rules["least"] is not None and not converted >= rules["least"]:
         message = f"{where} is {value!r}; it must be at least {rules['least']:g}"
         raise SettingsError(message)

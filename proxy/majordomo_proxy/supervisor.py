@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 import signal
 import sys
 import time
@@ -98,11 +97,14 @@ class Supervisor:
         settings = self._settings
         data = DataDirectory.create(settings.data)
         self._handle_signals()
-        with listen(settings.host, settings.port) as listener, self._companion:
+        with (
+            listen(settings.host, settings.port) as listener,
+            scoreboard.folder_of_run(data.metrics) as self._board,
+            self._companion,
+        ):
             self._companion.enter_context(self._alongside(settings))
             lifeline_read, lifeline_write = os.pipe()
             host, port = listener.getsockname()[:2]
-            self._board = scoreboard.fresh_folder(data.metrics)
             scoreboard.join("supervisor", self._board)
             self._metrics = SupervisorMetrics()
             self._sockets = (listener.fileno(), lifeline_read)
@@ -118,7 +120,6 @@ class Supervisor:
             finally:
                 listener.close()  # who calls now is refused, and does not wait in vain
                 self._end()
-                shutil.rmtree(self._board, ignore_errors=True)
                 os.close(lifeline_write)
                 os.close(lifeline_read)
         return int(self._was_killed)
@@ -146,7 +147,7 @@ class Supervisor:
         command = [sys.executable, "-m", "majordomo_proxy.worker", *map(str, self._sockets)]
         told = {SETTINGS_VARIABLE: settings_to_text(settings)}
         child = Child("worker", name, command, self._sockets, _environment() | told)
-        child.start()
+        _start(child)
         return child
 
     def _make_drain(self, settings: Settings, *options: str) -> Child:
@@ -159,7 +160,7 @@ class Supervisor:
     def _start_drain(self, settings: Settings) -> None:
         self._drain = self._make_drain(settings)
         self._drain_made_of = _what_the_drain_depends_on(settings)
-        self._drain.start()
+        _start(self._drain)
 
     # Looking after them
 
@@ -182,7 +183,7 @@ class Supervisor:
     def _look_after(self, child: Child) -> None:
         if child.process is None:
             if time.monotonic() >= child.start_at:
-                child.start()
+                _start(child)
             return
         status = child.look()
         if status is not None:
@@ -199,6 +200,8 @@ class Supervisor:
             self._look_after(drain)
         elif drain.process is None or drain.look() is not None:
             scoreboard.forget(drain.name, self._board)
+            if not self._settings.postgres:
+                scoreboard.forget_series(drain.name, self._board, sink="postgres")
             self._start_drain(self._settings)
         elif drain.is_overdue():
             logger.warning("the drain does not end: it is killed; its rows stay in the spool")
@@ -211,6 +214,10 @@ class Supervisor:
             settings = self._reread()
         except MajordomoError as error:
             self._refuse_reload(str(error))
+            return
+        except Exception as error:  # whatever it is, what runs is worth more
+            logger.exception("the settings could not be read anew")
+            self._refuse_reload(repr(error))
             return
         before = self._settings
         for name in FIXED:
@@ -239,7 +246,7 @@ class Supervisor:
             return
         if fresh.process is None:
             if time.monotonic() >= fresh.start_at:
-                fresh.start()
+                _start(fresh)
             return
         fresh.look()
         if fresh.is_ready:
@@ -306,7 +313,13 @@ class Supervisor:
         self._wait_for(drain, "its rows stay in the spool")
         if has_to_follow or (drain.process and drain.process.returncode == -signal.SIGTERM):
             last = self._make_drain(settings, "--once")
-            last.start()
+            try:
+                last.start()
+            except OSError as error:
+                logger.error(
+                    "the last drain could not be started: %s; its rows stay in the spool", error
+                )
+                return
             last.end_by = time.monotonic() + LAST_DRAIN_S
             self._wait_for(last, "its rows stay in the spool")
 
@@ -314,6 +327,15 @@ class Supervisor:
         if not child.wait():
             self._was_killed = True
             logger.error("%s did not end in time and was killed; %s", child.name, consequence)
+
+
+def _start(child: Child) -> None:
+    """Start a child, or have it be started again after a pause."""
+    try:
+        child.start()
+    except OSError as error:  # no descriptors, processes or memory are left just now
+        pause_s = child.pause()
+        logger.error("%s could not be started: %s; again in %g s", child.name, error, pause_s)
 
 
 def _environment() -> dict[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -389,6 +390,19 @@ def test_a_request_that_is_in_the_lake_twice_is_named(
 
     (row,) = found(data, capsys, 1)["lake"]["rows"]
     assert (row["id"], row["rows"]) == (one.id, 2)
+
+
+def test_what_a_killed_proxy_left_is_no_proxy(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Though a process with its id lives: in a container there always is a process 1."""
+    metrics = DataDirectory(data).metrics
+    for name in (str(os.getpid()), f"{os.getpid()}-0123"):
+        left = metrics / name
+        for folder in (metrics.parent, metrics, left):
+            folder.mkdir(mode=0o700, exist_ok=True)
+        (left / "supervisor.lock").touch(0o600)
+    assert found(data, capsys, 0)["proxy"]["summary"] == "none runs on this data directory"
 
 
 def test_it_looks_while_a_proxy_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,6 +22,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 from majordomo_analytics.drain.observing import Spent
+from majordomo_analytics.drain.passes import Pass
 from majordomo_proxy import scoreboard
 from majordomo_proxy.drain_metrics import MOST_MODELS, OTHER, DrainMetrics
 from majordomo_proxy.meters import METERS, histogram
@@ -292,6 +293,40 @@ def test_a_file_system_that_cannot_reserve_is_written_to(
     assert shown.get_sample_value("majordomo_refused_total", {"reason": "no_key"}) == 2
 
 
+def test_series_of_a_sink_that_is_no_more_are_forgotten(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of the others keep their values, and the next drain goes on with them."""
+    on_a_board(tmp_path, monkeypatch)
+    name = "majordomo_drain_last_pass_timestamp_seconds"
+
+    def last_passes() -> dict[str, float]:
+        registry = scoreboard.board()
+        assert registry is not None
+        return {
+            sample.labels["sink"]: sample.value
+            for metric in registry.collect()
+            for sample in metric.samples
+            if sample.name == name
+        }
+
+    assert scoreboard.join("drain", tmp_path)
+    drain = DrainMetrics()
+    for sink in ("lake", "postgres"):
+        drain.count_pass(sink, Pass())
+    before = last_passes()
+    assert set(before) == {"lake", "postgres"}
+    scoreboard.forget_series("drain", tmp_path, sink="postgres")
+    assert last_passes() == {"lake": before["lake"]}
+    assert not list(tmp_path.glob("*.new"))
+
+    assert scoreboard.join("drain", tmp_path)
+    DrainMetrics().count_pass("lake", Pass())
+    after = last_passes()
+    assert set(after) == {"lake"}
+    assert after["lake"] > before["lake"]
+
+
 def on_a_board(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Put back, after the test, where this process counts."""
     from prometheus_client import values
@@ -311,6 +346,39 @@ def test_a_run_leaves_no_counts_behind(tmp_path: Path) -> None:
         assert proxy.stop() == 0
 
     assert list((tmp_path / "data" / "run" / "metrics").iterdir()) == []
+
+
+def test_runs_with_the_same_process_id_leave_each_other_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As two have in two containers, each of which is process 1 to itself."""
+    monkeypatch.setattr(os, "getpid", lambda: 1)
+    parent = tmp_path / "run" / "metrics"
+    with scoreboard.folder_of_run(parent) as first:
+        (first / "counter_worker 1.db").touch()
+        with scoreboard.folder_of_run(parent) as second:
+            assert first != second
+            assert scoreboard.running(parent) == [1, 1]
+        assert not second.exists()
+        assert (first / "counter_worker 1.db").exists()
+        assert scoreboard.running(parent) == [1]
+    assert list(parent.iterdir()) == []
+
+
+def test_what_is_left_of_runs_goes_whoever_has_their_process_id_now(tmp_path: Path) -> None:
+    parent = tmp_path / "run" / "metrics"
+    alive = os.getpid()
+    left = parent / f"{alive}-0123"
+    left.mkdir(parents=True)
+    (left / scoreboard.LOCK_NAME).touch()
+    (parent / str(alive)).mkdir()  # as earlier versions named them
+    begun, just_begun = parent / ".7-0123", parent / ".8-0123"
+    begun.mkdir()
+    os.utime(begun, (0, 0))
+    just_begun.mkdir()
+    assert scoreboard.running(parent) == []
+    with scoreboard.folder_of_run(parent) as folder:
+        assert set(parent.iterdir()) == {folder, just_begun}
 
 
 @given(st.lists(st.integers(0, 400_000), max_size=50))

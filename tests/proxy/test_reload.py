@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -16,6 +17,9 @@ import httpx
 import pytest
 from psycopg.conninfo import make_conninfo
 
+from majordomo_proxy.settings import Settings
+from majordomo_proxy.supervisor import Supervisor
+from majordomo_proxy.supervisor_metrics import SupervisorMetrics
 from tests.support.callers import calling
 from tests.support.postgres import select
 from tests.support.proxy import RunningProxy, lake_rows, mdm, running_proxy
@@ -112,6 +116,7 @@ def test_settings_that_cannot_be_used_change_nothing(tmp_path: Path) -> None:
         "workers = 0\n": "workers in ",
         "wokers = 2\n": "did you mean 'workers'?",
         "workers = \n": "cannot be read",
+        "max_headers = inf\n": "is inf; it must be a whole number",
     }
     with (
         Upstream(answer_by_path) as upstream,
@@ -131,7 +136,25 @@ def test_settings_that_cannot_be_used_change_nothing(tmp_path: Path) -> None:
         assert proxy.workers() == before
         assert proxy.post().status_code == 200
         shown = httpx.get(f"{proxy.url}/metrics").text
-        assert 'majordomo_reloads_total{result="refused"} 3.0' in shown
+        assert 'majordomo_reloads_total{result="refused"} 4.0' in shown
+
+
+def test_a_reload_that_meets_the_unforeseen_changes_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whatever it is: the proxy that runs goes on, and the traceback is told."""
+
+    def reread() -> Settings:
+        raise ZeroDivisionError("of a library")
+
+    supervisor = Supervisor(Settings(data=tmp_path), reread=reread)
+    supervisor._metrics = SupervisorMetrics()
+    supervisor._is_to_reload = True
+    supervisor._look()
+
+    assert supervisor._rollout is None
+    assert "the earlier ones go on: ZeroDivisionError('of a library')" in caplog.text
+    assert "Traceback" in caplog.text
 
 
 STILLBORN = """
@@ -252,3 +275,25 @@ def test_a_reload_can_name_a_postgres(tmp_path: Path, postgres: str) -> None:
     assert held, proxy.said
     assert held <= ids
     assert len(ids - held) <= 1, "what was drained before may be in the lake alone"
+
+
+@pytest.mark.slow
+def test_a_postgres_that_is_named_no_more_leaves_no_time_that_gets_old(
+    tmp_path: Path, postgres: str
+) -> None:
+    """An alert on the last pass would fire for ever; the lake's is there all the time."""
+    config = tmp_path / "majordomo.toml"
+    config.write_text(f'postgres = "{make_conninfo(postgres)}"\n')
+
+    def sinks() -> set[str]:
+        text = httpx.get(f"{proxy.url}/metrics", timeout=30).text
+        return set(re.findall(r'last_pass_timestamp_seconds\{sink="(\w+)"\}', text))
+
+    with running_proxy(
+        tmp_path / "data", arguments=("--config", str(config)), log=tmp_path / "log"
+    ) as proxy:
+        until(lambda: sinks() == {"lake", "postgres"})
+        config.write_text("")
+        reload(proxy)
+        assert sinks() == {"lake"}
+        assert proxy.stop() == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable
@@ -123,6 +124,22 @@ def test_a_port_that_stays_taken_is_named(tmp_path: Path) -> None:
     assert refused.returncode == 2
     assert f"cannot listen on 127.0.0.1:{proxy.port}" in refused.stderr
     assert "--port" in refused.stderr
+
+
+def test_a_worker_that_cannot_be_started_just_now_is_started_later(tmp_path: Path) -> None:
+    """The supervisor has no descriptor left for it; it outlives that, and says so."""
+    with running_proxy(tmp_path / "data", log=tmp_path / "log") as proxy:
+        (worker,) = proxy.workers()
+        numbers = [int(path.name) for path in Path(f"/proc/{proxy.supervisor}/fd").iterdir()]
+        before = resource.prlimit(proxy.supervisor, resource.RLIMIT_NOFILE)
+        least = (max(numbers) + 1, before[1])
+        resource.prlimit(proxy.supervisor, resource.RLIMIT_NOFILE, least)
+        os.kill(worker, signal.SIGKILL)
+        proxy.wait_until_said("worker 1 could not be started: [Errno 24] Too many open files", 2)
+        assert "; again in 1 s" in proxy.said
+        resource.prlimit(proxy.supervisor, resource.RLIMIT_NOFILE, before)
+        wait_until_ready(proxy.port, proxy.process)
+        assert proxy.stop() == 0
 
 
 @pytest.mark.slow

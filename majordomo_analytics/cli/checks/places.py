@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import sqlite3
 import stat
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING
 from majordomo_analytics.cli.checks.finding import Finding, age, counted, size
 from majordomo_analytics.datadir import LAYOUT_VERSION
 from majordomo_analytics.spool.files import spool_bytes
+from majordomo_analytics.spool.locks import Lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -85,7 +85,7 @@ def look_at_disk(data: DataDirectory, spool_max_bytes: int) -> Finding:
 
 def look_at_proxy(data: DataDirectory) -> Finding:
     """Look whether a proxy runs here."""
-    running = [pid for pid in _supervisors(data.metrics) if _is_alive(pid)]
+    running = _supervisors(data.metrics)
     if not running:
         advice = "`mdm proxy` relays calls and drains; `mdm drain --once` drains what is there."
         return Finding("proxy", "note", "none runs on this data directory", advice)
@@ -94,19 +94,12 @@ def look_at_proxy(data: DataDirectory) -> Finding:
 
 
 def _supervisors(folder: Path) -> list[int]:
-    if not folder.exists():
-        return []
-    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal())
+    """Return the process ids of those that hold the lock of their run.
 
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    As they see themselves: one in a container of its own is process 1, as others may be.
+    """
+    locks = [path for path in folder.glob("[0-9]*/supervisor.lock") if Lock(path).is_held()]
+    return sorted(int(path.parent.name.split("-")[0]) for path in locks)
 
 
 def look_at_api_keys(data: DataDirectory) -> Finding:
