@@ -61,10 +61,9 @@ class ApiKeyCache:
     """
 
     def __init__(self, path: Path) -> None:
-        # It is asked from an event loop: better to go on with what is known than to wait.
-        self._connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=0.1
-        )
+        self._path = path.absolute()
+        self._inode = _inode(self._path)
+        self._connection = _connection(self._path)
         self._active: dict[bytes, _Active] = {}
         self._version = -1
         self._checked_at = time.monotonic()
@@ -83,6 +82,7 @@ class ApiKeyCache:
             self._looks += 1
             if is_due:
                 self._checked_at, self._looks = now, 0
+                self._follow()
             self._refresh()
             known = self._active.get(digest)
         is_same = hmac.compare_digest(_NO_HASH if known is None else known.key_hash, digest)
@@ -93,6 +93,21 @@ class ApiKeyCache:
     def close(self) -> None:
         """Close the store; the cache must not be used any more."""
         self._connection.close()
+
+    def _follow(self) -> None:
+        """Turn to another file that was put in the place of the store, as from a backup.
+
+        What is connected would go on reading the one that is gone.
+        """
+        inode = _inode(self._path)
+        if inode is None or inode == self._inode:
+            return
+        try:
+            connection = _connection(self._path)
+        except sqlite3.Error:
+            return
+        self._connection.close()
+        self._connection, self._inode, self._version = connection, inode, -1
 
     def _refresh(self) -> None:
         try:
@@ -114,3 +129,16 @@ class ApiKeyCache:
             return before  # with the deadline it was first given
         deadline_s = time.monotonic() + expires_at_s - time.time()
         return _Active(key_hash, key_id, expires_at_s, deadline_s)
+
+
+def _connection(path: Path) -> sqlite3.Connection:
+    # It is asked from an event loop: better to go on with what is known than to wait.
+    return sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=0.1)
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -58,6 +58,8 @@ class Exchange:
         Whether the caller hung up before the answer had told all it had to tell.
     is_asked
         Whether the provider was given the whole request.
+    held_bytes
+        How much of the request is in memory, as far as it is counted by `Shared`.
     is_recorded
         Whether it gets a row: not while the spool is full and the settings say to serve on.
     """
@@ -82,6 +84,7 @@ class Exchange:
     answer: UsageReader | None = None
     provider_request_id: str | None = None
     request_bytes: int = 0
+    held_bytes: int = 0
     response_bytes: int = 0
     caller_left: bool = False
     is_asked: bool = False

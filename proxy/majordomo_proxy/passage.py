@@ -55,6 +55,8 @@ class Shared:
         Looks after the passages that are open.
     abandoned
         How many answers are being read on though their caller left.
+    held_bytes
+        Of request bodies that are in memory until a provider has taken them.
     """
 
     def __init__(self, settings: Settings, spool: SpoolWriter, metrics: Metrics) -> None:
@@ -64,6 +66,12 @@ class Shared:
         self.session: aiohttp.ClientSession
         self.sweep = Sweep()
         self.abandoned = 0
+        self.held_bytes = 0
+
+    def let_go(self, exchange: Exchange) -> None:
+        """Count the body of a request no more: its provider has it, or nobody will."""
+        self.held_bytes -= exchange.held_bytes
+        exchange.held_bytes = 0
 
 
 class Passage:
@@ -106,6 +114,7 @@ class Passage:
         self._shared.sweep.enter(self)
         try:
             response = await self._call(url, headers, body, more=more)
+            self._shared.let_go(self._exchange)
             try:
                 await self._pass_on(response)
             except BaseException:
@@ -155,6 +164,7 @@ class Passage:
 
     async def _stream_body(self, begun: list[bytes]) -> AsyncIterator[bytes]:
         yield begun.pop()
+        self._shared.let_go(self._exchange)  # what comes from here on is never gathered
         more = True
         while more:
             try:

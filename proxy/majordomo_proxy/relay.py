@@ -75,7 +75,6 @@ class Relay:
         self._shared = Shared(settings, spool, metrics)
         self._quota = KeyNameQuota()
         self._targets = Targets(settings)
-        self._gathered_bytes = 0  # of request bodies that are not whole yet
         self.in_flight = 0
 
     async def start(self) -> None:
@@ -109,6 +108,7 @@ class Relay:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Relay one request."""
         self.in_flight += 1
+        exchange: Exchange | None = None
         try:
             try:
                 headers, exchange = self._accept(scope)
@@ -132,6 +132,8 @@ class Relay:
                 await passage.run(url, headers, body, more=more)
         finally:
             self.in_flight -= 1
+            if exchange is not None:
+                self._shared.let_go(exchange)
 
     def _accept(self, scope: Scope) -> tuple[RequestHeaders, Exchange]:
         """Check the API key, find the provider, and begin the exchange."""
@@ -253,32 +255,30 @@ class Relay:
 
         In a list, out of which it is taken when it is sent: it may be large.
         """
-        limit = self._settings.max_request_bytes
+        shared, limit = self._shared, self._settings.max_request_bytes
+        most_memory = self._settings.request_memory_bytes
         held = BUFFERED_REQUEST_BYTES
         if exchange.asks_for_usage or exchange.provider is TO_BE_ROUTED:
             held = max(held, self._settings.edited_request_bytes)
         if (headers.content_length or 0) > limit:
             raise _too_large(limit)
         parts: list[bytes] = []
-        gathered = 0
-        try:
-            while True:
-                chunk, more = body_part(await receive())
-                if not exchange.take_request_bytes(chunk, limit):
-                    raise _too_large(limit)
-                parts.append(chunk)
-                if not more or exchange.request_bytes > held:
-                    return [b"".join(parts) if len(parts) > 1 else chunk], more
-                gathered += len(chunk)
-                self._gathered_bytes += len(chunk)
-                if self._gathered_bytes > self._settings.request_memory_bytes:
-                    message = (
-                        "the request bodies that are being received by this worker take more "
-                        "memory than they may (request_memory_bytes)"
-                    )
-                    raise RefusedError(503, "too_many_bytes", message, retry_after_s=RETRY_AFTER_S)
-        finally:
-            self._gathered_bytes -= gathered
+        while True:
+            chunk, more = body_part(await receive())
+            if not exchange.take_request_bytes(chunk, limit):
+                raise _too_large(limit)
+            parts.append(chunk)
+            # Counted until the provider has taken it: one that does not fills the memory, too.
+            exchange.held_bytes += len(chunk)
+            shared.held_bytes += len(chunk)
+            if shared.held_bytes > most_memory:
+                message = (
+                    "the request bodies that this worker holds for their providers take more "
+                    "memory than they may (request_memory_bytes)"
+                )
+                raise RefusedError(503, "too_many_bytes", message, retry_after_s=RETRY_AFTER_S)
+            if not more or exchange.request_bytes > held:
+                return [b"".join(parts) if len(parts) > 1 else chunk], more
 
 
 def _too_large(limit: int) -> RefusedError:

@@ -189,6 +189,29 @@ def test_a_key_made_during_a_flood_is_known_within_the_same_quarter(
     assert cache.find(issued.key.encode()) == issued.id
 
 
+def test_a_file_that_was_put_in_the_place_of_the_store_is_the_store(
+    tmp_path: Path, store: ApiKeyStore, clocks: Clocks, cache: ApiKeyCache
+) -> None:
+    """As by a restore: what is revoked in the file now there is revoked."""
+    issued = store.create("billing")
+    path = tmp_path / "keys.sqlite"
+    with closing(sqlite3.connect(path)) as before, closing(sqlite3.connect(tmp_path / "b")) as copy:
+        before.backup(copy)
+    later = store.create("made after the backup")
+    assert cache.find(later.key.encode()) == later.id
+
+    for ending in ("-wal", "-shm"):
+        path.with_name(path.name + ending).unlink(missing_ok=True)
+    (tmp_path / "b").replace(path)
+    clocks.pass_by(0.26)
+    assert cache.find(issued.key.encode()) == issued.id
+    assert cache.find(later.key.encode()) is None
+    ApiKeyStore(path).revoke(issued.id)
+    clocks.pass_by(0.26)
+
+    assert cache.find(issued.key.encode()) is None
+
+
 def test_known_keys_work_on_while_the_file_is_locked_damaged_or_gone(
     tmp_path: Path, store: ApiKeyStore, clocks: Clocks, cache: ApiKeyCache
 ) -> None:

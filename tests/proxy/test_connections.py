@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import resource
 import socket
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +19,8 @@ import pytest
 from majordomo_proxy.descriptors import RESERVED, Room, room_within
 from tests.support.proxy import RunningProxy, running_proxy
 from tests.support.raw import CHAT, connect, exchange, head, metric, read_to_end
-from tests.support.upstream import Upstream
+from tests.support.scripts import answer_by_path
+from tests.support.upstream import Received, Upstream
 
 CLOSE = "Connection: close"
 TWO = "Content-Length: 2"
@@ -432,6 +435,33 @@ def test_bodies_that_are_gathered_have_a_bound_together(tmp_path: Path, upstream
     assert "request_memory_bytes" in over.error["message"]
     assert "retry-after" in over.head
     assert small.status_code == 200
+
+
+def test_a_body_counts_until_its_provider_has_answered(tmp_path: Path) -> None:
+    """One that takes requests slowly keeps them in memory, however fast they came."""
+    is_to_answer = threading.Event()
+
+    async def answer(received: Received, writer: asyncio.StreamWriter) -> None:
+        while not is_to_answer.is_set():
+            await asyncio.sleep(0.02)
+        await answer_by_path(received, writer)
+
+    body = {"x": "x" * 300_000}
+    with (
+        Upstream(answer) as slow,
+        running_proxy(
+            tmp_path / "data", openai_base_url=slow.url, request_memory_bytes="1000000"
+        ) as proxy,
+        ThreadPoolExecutor(3) as pool,
+    ):
+        held = [pool.submit(proxy.post, json=body) for _ in range(3)]
+        eventually(lambda: len(slow.received) == 3)
+        over = proxy.post(json=body)
+        is_to_answer.set()
+        assert [one.result().status_code for one in held] == [200] * 3
+        eventually(lambda: proxy.post(json={"x": "x" * 900_000}).status_code == 200)
+
+    assert (over.status_code, over.json()["error"]["type"]) == (503, "too_many_bytes")
 
 
 @pytest.mark.parametrize(
