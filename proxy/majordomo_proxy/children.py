@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 FIRST_PAUSE_S = 0.5
 LONGEST_PAUSE_S = 30.0
+ROWS_LOST = 4
+"""The status of a worker that had to end while rows were in its memory only."""
+
 STEADY_S = 60.0
 """A child that lived this long starts with the shortest pause again."""
 

@@ -21,7 +21,7 @@ from majordomo_analytics.datadir import DataDirectory
 from majordomo_analytics.errors import MajordomoError
 from majordomo_analytics.logs import FORMAT_VARIABLE, LEVEL_VARIABLE, set_up
 from majordomo_proxy import scoreboard
-from majordomo_proxy.children import Child, free_name
+from majordomo_proxy.children import ROWS_LOST, Child, free_name
 from majordomo_proxy.listening import listen
 from majordomo_proxy.rollout import Rollout
 from majordomo_proxy.settings import SETTINGS_VARIABLE, settings_to_text
@@ -80,7 +80,7 @@ class Supervisor:
         self._drain: Child | None = None
         self._drain_made_of: object = None
         self._rollout: Rollout | None = None
-        self._was_killed = False
+        self._has_failed = False
 
     def run(self) -> int:
         """Serve until SIGTERM or SIGINT.
@@ -122,7 +122,7 @@ class Supervisor:
                 self._end()
                 os.close(lifeline_write)
                 os.close(lifeline_read)
-        return int(self._was_killed)
+        return int(self._has_failed)
 
     def _handle_signals(self) -> None:
         had_terminal = sys.stderr.isatty()
@@ -325,8 +325,11 @@ class Supervisor:
 
     def _wait_for(self, child: Child, consequence: str) -> None:
         if not child.wait():
-            self._was_killed = True
+            self._has_failed = True
             logger.error("%s did not end in time and was killed; %s", child.name, consequence)
+        elif child.process is not None and child.process.returncode == ROWS_LOST:
+            self._has_failed = True
+            logger.error("%s ended with rows that the disk did not take", child.name)
 
 
 def _start(child: Child) -> None:

@@ -16,6 +16,7 @@ from majordomo_analytics.logs import process_name, set_up
 from majordomo_analytics.redaction import redact_logs
 from majordomo_proxy import scoreboard
 from majordomo_proxy.app import create_app
+from majordomo_proxy.children import ROWS_LOST
 from majordomo_proxy.connections import Guard, guarded_protocol
 from majordomo_proxy.descriptors import make_room
 from majordomo_proxy.server import Server
@@ -58,7 +59,7 @@ def serve(
     Returns
     -------
     int
-        The exit status: 1 if rows were still in memory at the end, and are lost.
+        The exit status: `ROWS_LOST` if rows were still in memory at the end.
     """
     keep_private()
     process = process_name("worker")
@@ -95,7 +96,7 @@ def serve(
     signal.signal(signal.SIGUSR1, lambda *_: server.retire())
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(_serve(server, guard, listener, lifeline))
-    return 1 if app.has_lost_rows else 0
+    return ROWS_LOST if app.has_lost_rows else 0
 
 
 async def _serve(

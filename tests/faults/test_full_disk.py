@@ -195,6 +195,36 @@ def test_a_spools_file_system_that_runs_full_and_empty_again_loses_nothing(tmp_p
     check(load.calls, rows_in(data.root), provider)
 
 
+def test_a_proxy_that_has_to_end_on_a_full_disk_says_what_it_loses(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """By its exit status, too; what was durable before is there."""
+    seams, provider = Seams.make(tmp_path / "orders"), Provider()
+    with (
+        Upstream(provider) as upstream,
+        running_proxy(
+            tmp_path / "data",
+            openai_base_url=upstream.url,
+            spool_wait_s="0.2",
+            environment=seams.environment,
+        ) as proxy,
+    ):
+        kept = proxy.post().headers["x-majordomo-log-id"]
+        with seams.disk_is_full():
+            until(lambda: proxy.post().status_code == 200 and ready(proxy)[0] == 503)
+            lost = proxy.post().headers["x-majordomo-log-id"]
+            status = proxy.stop()
+    said = capfd.readouterr().err
+
+    assert status == 1
+    assert "rows could not be written to the spool" in said
+    assert "worker 1 ended with rows that the disk did not take" in said
+    assert "Traceback" not in said
+    ids = {row["id"] for row in proxy.rows()}
+    assert kept in ids
+    assert lost not in ids
+
+
 def test_a_worker_that_dies_on_a_full_disk_is_replaced_by_one_that_serves(
     tmp_path: Path,
 ) -> None:
