@@ -3,8 +3,8 @@
 The model knows nothing of hashes, times or tokens. A place is a set of keys; a key is
 whether it is revoked and, for each text, whether it ended. A copy gives both places what
 either has: revoked or ended in one is so in both. Only what Postgres has had and has no
-more it does not get again, unless it was set back: it was deleted there, and is revoked
-here.
+more it does not get again, unless it was set back: it was deleted there, and is
+revoked here.
 """
 
 from __future__ import annotations
