@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import json
 import logging
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
@@ -128,3 +130,31 @@ def test_arguments_that_do_not_fit_are_masked_too(logged: io.StringIO) -> None:
 
     assert "two %s %s" in logged.getvalue()
     assert SECRET not in logged.getvalue()
+
+
+SUPERVISES = """
+import logging, sys
+from majordomo_proxy import __main__ as command
+from majordomo_proxy.settings import Settings
+from majordomo_proxy.supervisor import Supervisor
+
+def run(supervisor):
+    log = logging.getLogger("majordomo_proxy.supervisor")
+    log.warning("first, postgresql://ana:geheim@db/spend")
+    for log_format in ("json", "console"):
+        supervisor._take_over(Settings(log_format=log_format))
+        log.warning("then, postgresql://ana:geheim@db/spend")
+    return 0
+
+Supervisor.run = run
+sys.exit(command.main())
+"""
+
+
+def test_a_supervisor_masks_secrets_before_and_after_reloads() -> None:
+    """However it is started: this is `python -m majordomo_proxy`."""
+    done = subprocess.run(
+        [sys.executable, "-c", SUPERVISES], check=True, capture_output=True, text=True, timeout=60
+    )
+    assert done.stderr.count("postgresql://ana:[credential]@db/spend") == 3
+    assert "geheim" not in done.stderr
