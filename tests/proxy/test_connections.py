@@ -442,8 +442,7 @@ def test_a_body_counts_until_its_provider_has_answered(tmp_path: Path) -> None:
     is_to_answer = threading.Event()
 
     async def answer(received: Received, writer: asyncio.StreamWriter) -> None:
-        while not is_to_answer.is_set():
-            await asyncio.sleep(0.02)
+        await asyncio.to_thread(is_to_answer.wait, 60)
         await answer_by_path(received, writer)
 
     body = {"x": "x" * 300_000}
