@@ -249,9 +249,9 @@ def credential_in_query(query_string: bytes) -> bytes | None:
 
 def _is_credential(part: bytes) -> bool:
     name, is_given, _ = part.partition(b"=")
-    return bool(is_given) and (
-        name == b"key" or (b"%" in name and unquote_to_bytes(name) == b"key")
-    )
+    if b"%" in name:  # whoever is asked decodes it
+        name = unquote_to_bytes(name)
+    return bool(is_given) and name == b"key"
 
 
 def credential_hash(credential: bytes | None) -> str | None:
