@@ -88,7 +88,10 @@ def metrics() -> str:
 
 def panels() -> str:
     shown = json.loads((DOCS / "grafana" / "dashboard.json").read_text("utf-8"))["panels"]
-    rows = ((panel["title"], f"`{panel['targets'][0]['expr']}`") for panel in shown)
+    rows = (
+        (panel["title"], ", ".join(f"`{target['expr']}`" for target in panel["targets"]))
+        for panel in shown
+    )
     return table(("panel", "query"), rows)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +15,9 @@ MARKER = "majordomo.json"
 DRAFT = "majordomo.new"
 NOBODYS = frozenset({DRAFT, "lost+found"})
 """What makes a folder no less empty: our own unfinished marker, the disk's own folder."""
+
+UNUSABLE = re.compile(r"[\[\]\\\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
+"""What the lake's library takes for something else in a path, or does not take at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +103,31 @@ class DataDirectory:
         Raises
         ------
         DataDirectoryError
-            If something else is there; nothing is changed then.
+            If something else is there, or the path is one that a lake cannot have; nothing
+            is changed then. If it cannot be made, as for want of rights.
         NewerLayoutError
             If a newer version of this package wrote it; nothing is changed then.
         """
         root = Path(path)
+        try:
+            return cls._create(root)
+        except OSError as error:
+            message = (
+                f"no data directory can be made at {str(root)!r}: {error.strerror or error}; "
+                "name a folder that may be written"
+            )
+            raise DataDirectoryError(message) from error
+
+    @classmethod
+    def _create(cls, root: Path) -> DataDirectory:
+        unusable = UNUSABLE.search(str(root.resolve()))
+        if unusable is not None:
+            message = (
+                f"the path {str(root.resolve())!r} has {unusable[0]!r} in it, with which no lake "
+                "can be made; name a folder without brackets, backslashes, control characters "
+                "and percent escapes"
+            )
+            raise DataDirectoryError(message)
         if root.exists() and not root.is_dir():
             return cls.open(root)  # raises with the reason
         if root.is_dir() and any(path.name not in NOBODYS for path in root.iterdir()):

@@ -10,6 +10,7 @@ import pytest
 
 from majordomo_analytics.datadir import LAYOUT_VERSION, MARKER, DataDirectory
 from majordomo_analytics.errors import DataDirectoryError, NewerLayoutError
+from majordomo_analytics.lake.table import appended_up_to, create_lake
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -141,3 +142,20 @@ def test_places_inside_are_where_other_readers_expect_them(tmp_path: Path) -> No
     assert directory.lake == tmp_path / "lake" / "llm_requests"
     assert directory.spool == tmp_path / "spool"
     assert directory.api_keys == tmp_path / "api_keys.sqlite"
+
+
+@pytest.mark.parametrize("name", ["a[b", "a]b", "a\\b", "a\nb", "a\x7fb", "a%41b", "a%20b"])
+def test_a_path_that_no_lake_can_have_is_refused_and_not_made(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataDirectoryError, match="no lake can be made"):
+        DataDirectory.create(tmp_path / name / "data")
+
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["a b", "a%b", "a#b", "a?b", "a{b}", "100%", "é"])
+def test_a_path_with_other_odd_characters_has_a_lake(tmp_path: Path, name: str) -> None:
+    data = DataDirectory.create(tmp_path / name)
+    create_lake(data.lake)
+
+    assert (tmp_path / name / "lake" / "llm_requests" / "_delta_log").is_dir()
+    assert appended_up_to(data.lake, "any") == 0

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from majordomo_analytics.cli.options import DEFAULT_DATA, DataOption, require_postgres_extra
+from majordomo_analytics.cli.options import require_postgres_extra
 from majordomo_analytics.errors import MissingExtraError
 
 if TYPE_CHECKING:
@@ -48,7 +48,13 @@ def settings_help() -> str:
 
 
 def proxy(
-    data: DataOption = DEFAULT_DATA,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            envvar="MAJORDOMO_DATA",
+            help="The data directory: spool, lake and API keys (default majordomo-data).",
+        ),
+    ] = None,
     host: Annotated[
         str | None, typer.Option(help="Address to listen on (default 127.0.0.1).")
     ] = None,

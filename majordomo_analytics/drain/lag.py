@@ -137,9 +137,13 @@ class LagWatch:
         self._thread = threading.Thread(target=self._run, name="lag", daemon=True)
 
     def on_pass(self, sink: str, done: Pass) -> None:
-        """Take note of how far a sink has come; one that is down is where it was."""
-        known = self._positions.get(sink, {}) if done.is_down else {}
-        self._positions[sink] = {**known, **done.positions}
+        """Take note of how far a sink has come; one that is down is where it was.
+
+        One that has not told yet where that is is left out: nobody knows what it has.
+        """
+        known = self._positions.get(sink) if done.is_down else {}
+        if known is not None or done.positions:
+            self._positions[sink] = {**(known or {}), **done.positions}
 
     def __enter__(self) -> Self:
         self._thread.start()

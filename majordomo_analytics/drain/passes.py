@@ -56,7 +56,7 @@ class Pass:
     troubles
         One sentence for each spool that could not be served, or for the sink itself.
     is_down
-        Whether the sink could not be used at all.
+        Whether the sink could not be used at all, or another drain did.
     positions
         How far the sink has come in each spool, as it said itself.
     interrupted
@@ -101,6 +101,7 @@ def serve(
     lock = drain_lock(data.spool, sink.name)
     try:
         if not _acquired(lock):
+            done.is_down = True
             done.troubles.append(
                 f"{sink.name}: another drain is at work on {str(data.root)!r} "
                 f"for over {LOCK_WAIT_S:g} s"

@@ -8,6 +8,7 @@ timer for each would cost more than the rest.
 from __future__ import annotations
 
 import asyncio
+import logging
 from enum import Enum, auto
 from typing import TYPE_CHECKING, Any
 
@@ -43,6 +44,8 @@ MOST_LINGERING = 128
 
 MOST_PIPELINED = 16
 """Requests that may wait on one connection for an answer to those before them."""
+
+logger = logging.getLogger("majordomo_proxy")
 
 MALFORMED = RefusedError(400, "bad_request", "the request is not valid HTTP")
 
@@ -89,7 +92,11 @@ class Guard:
         while True:
             now = loop.time()
             for connection in (*self.open, *self.turned_away):
-                connection.look(now)
+                try:
+                    connection.look(now)
+                except Exception:
+                    # Without this task no connection of the worker would time out any more.
+                    logger.exception("a connection could not be looked after")
             self.metrics.open_connections.set(len(self.open))
             await asyncio.sleep(LOOK_EVERY_S)
 

@@ -240,11 +240,18 @@ def relay_response_headers(
 def credential_in_query(query_string: bytes) -> bytes | None:
     """Return the provider credential in `key=`, if there is one."""
     credential = None
-    if b"key=" in query_string:
+    if b"key=" in query_string or b"%" in query_string:
         for part in query_string.split(b"&"):
-            if part.startswith(b"key="):
-                credential = part[4:]
+            if _is_credential(part):
+                credential = part.partition(b"=")[2]
     return credential
+
+
+def _is_credential(part: bytes) -> bool:
+    name, is_given, _ = part.partition(b"=")
+    if b"%" in name:  # whoever is asked decodes it
+        name = unquote_to_bytes(name)
+    return bool(is_given) and name == b"key"
 
 
 def credential_hash(credential: bytes | None) -> str | None:
@@ -265,6 +272,5 @@ def query_without_credentials(query_string: bytes, *, also_key: bool) -> bytes:
     return b"&".join(
         part
         for part in query_string.split(b"&")
-        if API_KEY_MARK not in unquote_to_bytes(part)
-        and not (also_key and part.startswith(b"key="))
+        if API_KEY_MARK not in unquote_to_bytes(part) and not (also_key and _is_credential(part))
     )

@@ -268,7 +268,7 @@ class Relay:
             if not exchange.take_request_bytes(chunk, limit):
                 raise _too_large(limit)
             parts.append(chunk)
-            # Counted until the provider has taken it: one that does not fills the memory, too.
+            # Until its provider has taken it: one that does not fills the memory, too.
             exchange.held_bytes += len(chunk)
             shared.held_bytes += len(chunk)
             if shared.held_bytes > most_memory:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import aiohttp
 
+from majordomo_proxy.callers import CallerLeftError
+
 
 def described(error: Exception) -> str:
     """Say what went wrong with the provider, without a URL: one may carry a credential."""
     match error:
+        case CallerLeftError() | aiohttp.ClientConnectionError(__cause__=CallerLeftError()):
+            return "the caller left before the whole request was there"
         case aiohttp.ConnectionTimeoutError():
             return "no connection to the provider within the time set"
         case aiohttp.ClientConnectorDNSError():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from majordomo_analytics.datadir import DataDirectory
 from tests.support.proxy import mdm
 
@@ -27,3 +29,24 @@ def test_the_book_in_the_data_directory_is_checked_too(tmp_path: Path) -> None:
 
     assert ended.returncode == 2
     assert "did you mean" in ended.stderr
+
+
+def test_the_data_directory_can_stand_in_the_file_of_settings(tmp_path: Path) -> None:
+    """What is wrong in the book of that directory is what the command complains of."""
+    data = DataDirectory.create(tmp_path / "elsewhere")
+    data.price_book.write_text("[[prise]]\n")
+    config = tmp_path / "majordomo.toml"
+    config.write_text(f'data = "{data.root}"\n')
+    ended = mdm("proxy", "--config", str(config), check=False)
+
+    assert ended.returncode == 2
+    assert str(data.price_book) in ended.stderr
+
+
+@pytest.mark.parametrize("folder", ["/proc/nothing", "/dev/null/data"])
+def test_a_place_where_nothing_can_be_made_is_refused_at_start(folder: str) -> None:
+    ended = mdm("proxy", "--data", folder, check=False)
+
+    assert ended.returncode == 2
+    assert folder in ended.stderr
+    assert "Traceback" not in ended.stderr

@@ -94,3 +94,22 @@ def test_a_sink_that_is_down_is_where_it_was(tmp_path: Path) -> None:
         assert told.wait(30)
 
     assert seen[0].sinks["postgres"].rows == 1
+
+
+def test_nobody_knows_what_a_sink_has_that_was_down_from_the_start(tmp_path: Path) -> None:
+    """What lies in the spools may have reached it before this drain began."""
+    data = DataDirectory.create(tmp_path / "data")
+    spool(data, finished(1), finished(2))
+    told, seen = threading.Event(), list[Lag]()
+
+    def on_lag(lag: Lag) -> None:
+        seen.append(lag)
+        told.set()
+
+    watch = LagWatch(data, on_lag)
+    watch.on_pass("lake", Pass())
+    watch.on_pass("postgres", Pass(is_down=True))
+    with watch:
+        assert told.wait(30)
+
+    assert {sink: behind.rows for sink, behind in seen[0].sinks.items()} == {"lake": 2}

@@ -17,6 +17,7 @@ import pytest
 from majordomo_analytics.datadir import DataDirectory
 from majordomo_analytics.drain import passes, sinks
 from majordomo_analytics.drain.loop import DrainReport, drain_forever, drain_once
+from majordomo_analytics.drain.sinks import LakeSink
 from majordomo_analytics.errors import LakeError
 from majordomo_analytics.lake.table import append_once
 from majordomo_analytics.records.request import RequestRecord, encode_record
@@ -294,6 +295,7 @@ def test_a_drain_waits_for_another_one(
     assert lock.acquire()
     (trouble,) = drain_once(data).troubles
     assert "another drain is at work" in trouble
+    assert passes.serve(data, LakeSink(data.lake)).is_down, "it says nothing of the sink"
     lock.release()
     assert drain_once(data) == DrainReport()
 

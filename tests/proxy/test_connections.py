@@ -16,7 +16,10 @@ from pathlib import Path
 import httpx
 import pytest
 
+from majordomo_proxy.connections import Guard
 from majordomo_proxy.descriptors import RESERVED, Room, room_within
+from majordomo_proxy.metrics import Metrics
+from majordomo_proxy.settings import load_settings
 from tests.support.proxy import RunningProxy, running_proxy
 from tests.support.raw import CHAT, connect, exchange, head, metric, read_to_end
 from tests.support.scripts import answer_by_path
@@ -442,8 +445,7 @@ def test_a_body_counts_until_its_provider_has_answered(tmp_path: Path) -> None:
     is_to_answer = threading.Event()
 
     async def answer(received: Received, writer: asyncio.StreamWriter) -> None:
-        while not is_to_answer.is_set():
-            await asyncio.sleep(0.02)
+        await asyncio.to_thread(is_to_answer.wait, 60)
         await answer_by_path(received, writer)
 
     body = {"x": "x" * 300_000}
@@ -539,3 +541,32 @@ def test_thousands_who_connect_at_once_are_all_answered_or_refused(
 
     assert outcomes.count("200") + 1 == len(rows)
     assert re.fullmatch("(200|503)+", "".join(o for o in outcomes if o != "reset"))
+
+
+def test_a_connection_that_cannot_be_looked_after_ends_the_looks_at_no_other(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Watched:
+        looks = 0
+
+        def __init__(self, *, is_broken: bool) -> None:
+            self.is_broken = is_broken
+
+        def look(self, _: float) -> None:
+            self.looks += 1
+            if self.is_broken:
+                raise RuntimeError("odd")
+
+    both = [Watched(is_broken=True), Watched(is_broken=False)]
+
+    async def run() -> None:
+        guard = Guard(load_settings(environment={}), Metrics(), most_connections=9, most_requests=9)
+        guard.open.update(both)  # type: ignore[arg-type]
+        looking = asyncio.create_task(guard.run())
+        async with asyncio.timeout(30):
+            while any(one.looks < 2 for one in both):  # noqa: ASYNC110 - it counts, it tells nobody
+                await asyncio.sleep(0.05)
+        looking.cancel()
+
+    asyncio.run(run())
+    assert "could not be looked after" in caplog.text

@@ -14,6 +14,7 @@ from yarl import URL
 
 from majordomo_proxy.headers import (
     RequestHeaders,
+    credential_in_query,
     query_without_credentials,
     sort_request_headers,
 )
@@ -276,6 +277,14 @@ def test_an_api_key_in_basic_authorization_goes_no_further() -> None:
     coded = base64.b64encode(b"user:mdm_sk_1")
     headers = sort_request_headers([(b"authorization", b"Basic " + coded)])
     assert headers.forward == []
+
+
+@pytest.mark.parametrize("name", [b"key", b"k%65y", b"%6b%65%79"])
+def test_a_credential_in_the_query_is_known_however_its_name_is_written(name: bytes) -> None:
+    query = b"a=%20&" + name + b"=secret-1&keys=b"
+
+    assert credential_in_query(query) == b"secret-1"
+    assert query_without_credentials(query, also_key=True) == b"a=%20&keys=b"
 
 
 def test_an_api_key_in_the_query_goes_no_further_however_it_is_written() -> None:
