@@ -8,6 +8,7 @@ import logging
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -133,8 +134,8 @@ def test_arguments_that_do_not_fit_are_masked_too(logged: io.StringIO) -> None:
 
 
 SUPERVISES = """
-import logging, sys
-from majordomo_proxy import __main__ as command
+import logging
+from majordomo_analytics.cli.main import main
 from majordomo_proxy.settings import Settings
 from majordomo_proxy.supervisor import Supervisor
 
@@ -147,14 +148,17 @@ def run(supervisor):
     return 0
 
 Supervisor.run = run
-sys.exit(command.main())
+main()
 """
 
 
-def test_a_supervisor_masks_secrets_before_and_after_reloads() -> None:
-    """However it is started: this is `python -m majordomo_proxy`."""
+def test_a_supervisor_masks_secrets_before_and_after_reloads(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, "-c", SUPERVISES], check=True, capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", SUPERVISES, "proxy", "--data", str(tmp_path / "data")],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert done.stderr.count("postgresql://ana:[credential]@db/spend") == 3
     assert "geheim" not in done.stderr
