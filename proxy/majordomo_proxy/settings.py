@@ -93,7 +93,7 @@ class Settings:
     max_request_bytes: int = setting(256 * MIB, "largest request body; over it: 413", least=1)
     request_memory_bytes: int = setting(
         512 * MIB,
-        "request bodies that a worker gathers at once before it sends them on; over it: 503",
+        "request bodies that a worker holds until providers have taken them; over it: 503",
         least=1,
     )
     max_target_bytes: int = setting(
