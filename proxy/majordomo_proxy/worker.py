@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -65,6 +66,7 @@ def serve(
     process = process_name("worker")
     set_up(process, log_format=settings.log_format, log_level=settings.log_level)
     redact_logs(credentials_of(settings).values())
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
     scoreboard.join(process)
     room = make_room(settings.max_connections, settings.max_requests_in_flight)
     app = create_app(settings)
@@ -97,6 +99,14 @@ def serve(
     with asyncio.Runner(loop_factory=config.get_loop_factory()) as runner:
         runner.run(_serve(server, guard, listener, lifeline))
     return ROWS_LOST if app.has_lost_rows else 0
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Return whether uvicorn says more than what the relay did on purpose.
+
+    A stream that its provider broke off has no end to be passed on. The row says so.
+    """
+    return record.getMessage() != "ASGI callable returned without completing response."
 
 
 async def _serve(

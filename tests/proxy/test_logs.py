@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.support.proxy import running_proxy
 from tests.support.scripts import answer_by_path
@@ -50,6 +51,22 @@ def test_every_line_is_json_and_an_access_line_has_no_query_string(tmp_path: Pat
     assert sum(line.get("rows", 0) for line in drained) == 4
     assert "planted-secret" not in proxy.said
     assert proxy.key not in proxy.said
+
+
+def test_a_stream_that_its_provider_broke_off_is_no_fault_of_the_proxy(tmp_path: Path) -> None:
+    """Its row says so; a log full of errors would hide those that are."""
+    with (
+        Upstream(answer_by_path) as upstream,
+        running_proxy(
+            tmp_path / "data", log=tmp_path / "log", openai_base_url=upstream.url
+        ) as proxy,
+    ):
+        with pytest.raises(httpx.RemoteProtocolError):
+            proxy.post("/v1/chat/completions?script=reset-in-stream")
+        assert proxy.stop() == 0
+
+    assert "ERROR" not in proxy.said
+    assert "without completing response" not in proxy.said
 
 
 def test_without_being_asked_no_request_is_logged(tmp_path: Path) -> None:
