@@ -92,7 +92,8 @@ def test_rows_of_before_a_promotion_get_the_key_by_the_printed_update(
 
     run(postgres, printed("update llm_requests"), printed("update llm_requests"))
 
-    found = select(postgres, "select indexed_metadata from llm_requests order by id")
+    by_feature = "select indexed_metadata from llm_requests order by indexed_metadata->>'Feature'"
+    found = select(postgres, by_feature)
     assert found == [({"Plan": "pro", "Feature": "a"},), ({"Feature": "b"},)]
 
 
