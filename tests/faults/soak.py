@@ -1,8 +1,9 @@
 """Do worker and drain grow under mixed traffic? `python -m tests.faults.soak` tells.
 
-Streams, errors, hang-ups and large bodies go through a proxy at default settings. After a
-warm-up of a minute and a half the resident memory of worker and drain is sampled, and a
-line is fitted; descriptors are counted while nothing is under way, before and after.
+Streams, errors, hang-ups and large bodies go through a proxy at default settings; in a
+short form its drain commits more often. After a warm-up of a minute and a half the resident
+memory of worker and drain is sampled, and a line is fitted; descriptors are counted while
+nothing is under way, before and after.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from majordomo_analytics.drain.sinks import LakeSink
 from tests.faults.ledger import check, rows_in
 from tests.faults.load import Load
 from tests.faults.provider import Provider
+from tests.faults.seams import Seams
 from tests.support.proxy import RunningProxy, children, mdm, running_proxy
 from tests.support.records import a_record
 from tests.support.upstream import Upstream
@@ -35,11 +37,17 @@ MOST_SAMPLES = 300
 IDLE_S = 32.0
 WARM_UP_S = 90.0
 COMMITS_BEFORE = 95
-LOG_CYCLE_S = 200.0
-"""The drain commits every two seconds, and Delta makes a checkpoint of the log at every
-hundredth commit: what it takes to read the log rises until then, and falls."""
+LOG_CYCLE_S = 600.0
+"""The drain commits every six seconds or so, and Delta makes a checkpoint of the log at
+every hundredth commit: what it takes to read the log rises until then, and falls."""
 
 SHORT_CYCLE_COMMITS = 10
+SHORT_PAUSES = {
+    "majordomo_analytics.drain.loop:PAUSE_S": 0.5,
+    "majordomo_analytics.drain.loop:REST_S": 1.0,
+}
+"""What is short has to hold several cycles: commits come five times as often then, and what
+each leaves behind counts five times as much."""
 
 
 @dataclass(slots=True)
@@ -109,12 +117,15 @@ def soak(folder: Path, seconds: float, *, callers: int = 8, seed: int = 0) -> So
     provider = Provider()
     data = DataDirectory.create(folder / "data")
     _make_a_used_lake(data)
-    if seconds < 2 * LOG_CYCLE_S:  # too few cycles: the line would be that of a part of one
+    seams = Seams.make(folder / "orders", {} if seconds >= LOG_CYCLE_S else SHORT_PAUSES)
+    if seconds < LOG_CYCLE_S:  # the line would be that of a part of a cycle
         interval = {"delta.checkpointInterval": str(SHORT_CYCLE_COMMITS)}
         DeltaTable(str(data.lake)).alter.set_table_properties(interval)
     with (
         Upstream(provider) as upstream,
-        running_proxy(data.root, openai_base_url=upstream.url) as proxy,
+        running_proxy(
+            data.root, openai_base_url=upstream.url, environment=seams.environment
+        ) as proxy,
     ):
         processes = _processes(proxy)
         load = Load(proxy.key, proxy.port, callers=callers, seed=seed, pause_s=0.1)
