@@ -46,8 +46,9 @@ SHORT_PAUSES = {
     "majordomo_analytics.drain.loop:PAUSE_S": 0.5,
     "majordomo_analytics.drain.loop:REST_S": 1.0,
 }
+SHORT_PACE = 5.0
 """What is short has to hold several cycles: commits come five times as often then, and what
-each leaves behind counts five times as much."""
+each leaves behind in the drain counts five times as much."""
 
 
 @dataclass(slots=True)
@@ -86,11 +87,22 @@ class Process:
 
 @dataclass(frozen=True, slots=True)
 class Soak:
-    """What a soak has shown; `calls` is how many were made, `rows` how many there are."""
+    """What a soak has shown.
+
+    Attributes
+    ----------
+    processes
+        What was seen of each.
+    calls, rows
+        How many calls were made, and how many rows there are.
+    pace
+        How many times as often as usual the drain committed.
+    """
 
     processes: tuple[Process, ...]
     calls: int
     rows: int
+    pace: float
 
     def told(self) -> str:
         """Say it in a few lines."""
@@ -145,7 +157,8 @@ def soak(folder: Path, seconds: float, *, callers: int = 8, seed: int = 0) -> So
     mdm("drain", "--data", str(proxy.data), "--once")
     rows = [row for row in rows_in(proxy.data) if "Call" in row["raw_metadata"]]
     check(load.calls, rows, provider)
-    return Soak(tuple(processes), len(load.calls), len(rows))
+    pace = 1.0 if seconds >= LOG_CYCLE_S else SHORT_PACE
+    return Soak(tuple(processes), len(load.calls), len(rows), pace)
 
 
 def _make_a_used_lake(data: DataDirectory) -> None:
