@@ -23,7 +23,6 @@ from majordomo_analytics.apikeys.issuing import (
     new_text,
     no_active_key,
 )
-from majordomo_analytics.drain.migrate import applied_version, migrate
 from majordomo_analytics.drain.session import Session
 from majordomo_analytics.errors import PostgresError
 
@@ -41,7 +40,6 @@ SINCE_VERSION = 5
 
 CONNECT_TIMEOUT_S = 3
 ANSWER_TIMEOUT_S = 5.0
-MIGRATION_TIMEOUT_S = 3600.0
 
 # Nobody else changes keys from here to the commit; who only reads does not wait.
 _LOCK = "lock table {changes} in share row exclusive mode"
@@ -286,15 +284,6 @@ class PostgresKeyStore:
     def _asking(self) -> Iterator[Connection[Any]]:
         session = self._session
         if not session.is_open:
-            session.connect()
-            try:
-                with session.answering() as connection:
-                    version = applied_version(connection, session.schema)
-                if version < SINCE_VERSION:
-                    with session.answering(MIGRATION_TIMEOUT_S) as connection:
-                        migrate(connection, session.schema)
-            except BaseException:  # the next call would take it for one that is ready
-                session.close()
-                raise
+            session.open(lambda version: version >= SINCE_VERSION)
         with session.answering() as connection:
             yield connection

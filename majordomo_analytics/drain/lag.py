@@ -13,8 +13,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
 from majordomo_analytics.drain.dead_letters import DeadLetters
+from majordomo_analytics.drain.waiting import finished_at
 from majordomo_analytics.errors import SpoolError
-from majordomo_analytics.records.request import decode_record
 from majordomo_analytics.spool.files import SUFFIX, spool_files
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from majordomo_analytics.datadir import DataDirectory
     from majordomo_analytics.drain.passes import Pass
-    from majordomo_analytics.spool.files import SpoolFile
 
 LOOK_EVERY_S = 5.0
 
@@ -98,7 +97,7 @@ def lag_of(data: DataDirectory, positions: Mapping[str, Mapping[str, int]]) -> L
                 continue
             last = spool.last_sequence()
             reached = {sink: known.get(spool.uuid, 0) for sink, known in positions.items()}
-            ages = {n: _finished_at(spool, n) for n in set(reached.values()) if n < last}
+            ages = {n: finished_at(spool, n) for n in set(reached.values()) if n < last}
         except SpoolError:
             continue
         for sink, number in reached.items():
@@ -109,13 +108,6 @@ def lag_of(data: DataDirectory, positions: Mapping[str, Mapping[str, int]]) -> L
         for kind in DeadLetters(data.dead_letters).kinds():
             lag.dead_letters[kind.sink] = lag.dead_letters.get(kind.sink, 0) + kind.requests
     return lag
-
-
-def _finished_at(spool: SpoolFile, reached: int) -> datetime | None:
-    for row in spool.read(reached, 1):
-        record = decode_record(row.record)
-        return record.responded_at or record.requested_at
-    return None
 
 
 class LagWatch:

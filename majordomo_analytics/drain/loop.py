@@ -172,7 +172,6 @@ def drain_forever(
             known = set(done.troubles)
             if done.is_down:  # what comes back may be an older state
                 finished.clear()
-            if done.is_down:
                 pause_s = min(pause_s * 2, LONGEST_PAUSE_S)
             else:
                 pause_s = REST_S if done.rows else PAUSE_S

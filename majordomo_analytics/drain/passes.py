@@ -6,17 +6,13 @@ the others, and no trouble is raised: a pass says what it met.
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from majordomo_analytics.drain.dead_letters import DeadLetters
 from majordomo_analytics.drain.delivery import deliver, retry_dead
-from majordomo_analytics.drain.removal import (
-    check_place,
-    remember_sink,
-)
+from majordomo_analytics.drain.removal import check_place, remember_sink
 from majordomo_analytics.errors import (
     DamagedSpoolError,
     LakeError,
@@ -37,7 +33,6 @@ if TYPE_CHECKING:
     from majordomo_analytics.drain.sinks import Sink
     from majordomo_analytics.spool.adoption import Adoption
     from majordomo_analytics.spool.files import SpoolFile
-    from majordomo_analytics.spool.locks import Lock
 
 ROWS_PER_COMMIT = 10_000
 LOCK_WAIT_S = 60.0
@@ -100,7 +95,7 @@ def serve(
     done = Pass()
     lock = drain_lock(data.spool, sink.name)
     try:
-        if not _acquired(lock):
+        if not lock.acquire_within(LOCK_WAIT_S):
             done.is_down = True
             done.troubles.append(
                 f"{sink.name}: another drain is at work on {str(data.root)!r} "
@@ -126,15 +121,6 @@ def serve(
     finally:
         lock.release()
     return done
-
-
-def _acquired(lock: Lock) -> bool:
-    deadline = time.monotonic() + LOCK_WAIT_S
-    while not lock.acquire():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 def _drain_spools(

@@ -11,7 +11,7 @@ import psycopg
 from psycopg import sql
 
 from majordomo_analytics.drain.enrich import row_of
-from majordomo_analytics.drain.migrate import applied_version, migrate, migrations
+from majordomo_analytics.drain.migrate import migrations
 from majordomo_analytics.drain.repeated import ALSO_READ_AGAIN
 from majordomo_analytics.drain.session import Session
 from majordomo_analytics.errors import LakeError, PostgresError, RowsRefusedError
@@ -30,8 +30,6 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S = 5
 ANSWER_TIMEOUT_S = 60.0
-MIGRATION_TIMEOUT_S = 3600.0
-"""An index over many rows takes its time; broken off, it would begin from nothing again."""
 
 WRITTEN = (*(column.name for column in COLUMNS), "indexed_metadata")
 
@@ -171,16 +169,7 @@ class PostgresSink:
                 self.close()
             else:
                 return False
-        self._session.connect()
-        try:
-            with self._answering() as connection:
-                version = applied_version(connection, self._session.schema)
-            if version != migrations()[-1].version:
-                with self._answering(MIGRATION_TIMEOUT_S) as connection:
-                    migrate(connection, self._session.schema)
-        except BaseException:  # the next `open` would take it for one that is ready
-            self.close()
-            raise
+        self._session.open(lambda version: version == migrations()[-1].version)
         return True
 
     def position(self, spool: str) -> int:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from majordomo_analytics.errors import SettingsError, SpoolError
-from majordomo_analytics.spool.files import remove_strays, spool_files
+from majordomo_analytics.spool.files import flush, remove_strays, spool_files
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,9 +37,9 @@ def remember_sink(data: DataDirectory, sink: str, place: str) -> None:
     draft = path.with_suffix(".fed-new")
     draft.touch(mode=0o600)
     draft.write_text(place, "utf-8")
-    _flush(draft)
+    flush(draft)
     draft.replace(path)
-    _flush(data.spool)
+    flush(data.spool)
 
 
 def fed_place(data: DataDirectory, sink: str) -> str | None:
@@ -104,7 +104,7 @@ def remove_drained(data: DataDirectory, positions: Mapping[str, Mapping[str, int
                 removed += 1
             elif not spool.holds_begun_rows() and _is_everywhere(spool, positions):
                 flush_since(data.lake.parent, _begun_at_ms(spool))
-                _flush(data.root)  # the entry of the lake's folder, should it be new
+                flush(data.root)  # the entry of the lake's folder, should it be new
                 spool.unlink()
                 removed += 1
         except (SpoolError, OSError):
@@ -131,10 +131,10 @@ def flush_since(folder: Path, since_ms: int) -> None:
         written = [Path(directory, name) for name in names]
         written = [path for path in written if path.stat().st_mtime_ns >= since_ns]
         for path in written:
-            _flush(path)
+            flush(path)
         # A new folder, as of a new day, is an entry in the one above it.
         if written or Path(directory).stat().st_mtime_ns >= since_ns:
-            _flush(Path(directory))
+            flush(Path(directory))
 
 
 def _begun_at_ms(spool: SpoolFile) -> int:
@@ -153,11 +153,3 @@ def _begun_at_ms(spool: SpoolFile) -> int:
     with suppress(FileNotFoundError):
         begun_ms = min(begun_ms, spool.writer_lock.made_at_ns // 1_000_000)
     return begun_ms - CLOCK_SHIFT_MS
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

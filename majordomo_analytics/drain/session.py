@@ -13,10 +13,14 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from majordomo_analytics.drain.address import place_of, read_address
+from majordomo_analytics.drain.migrate import applied_version, migrate
 from majordomo_analytics.errors import PostgresError, PostgresUnreachableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+MIGRATION_TIMEOUT_S = 3600.0
+"""An index over many rows takes its time; broken off, it would begin from nothing again."""
 
 DEFAULTS: dict[str, str | int] = {
     "application_name": "majordomo-analytics",
@@ -84,6 +88,19 @@ class Session:
             self._connection = psycopg.connect(
                 self._conninfo, autocommit=True, prepare_threshold=None
             )
+
+    def open(self, suffices: Callable[[int], bool]) -> None:
+        """Connect anew, and bring the tables up to date unless their version suffices."""
+        self.connect()
+        try:
+            with self.answering() as connection:
+                version = applied_version(connection, self.schema)
+            if not suffices(version):
+                with self.answering(MIGRATION_TIMEOUT_S) as connection:
+                    migrate(connection, self.schema)
+        except BaseException:  # the next call would take it for one that is ready
+            self.close()
+            raise
 
     def guard(self, connection: psycopg.Connection[Any]) -> None:
         """Have the transaction that begins be durable, and end if we are parted amid it."""

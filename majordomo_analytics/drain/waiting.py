@@ -63,18 +63,18 @@ def waiting(
             reached = position(spool.uuid)
             count = spool.rows_after(reached)
             rows += count
-            if count:
-                firsts += _finished_at(spool, reached)
+            if count and (at := finished_at(spool, reached)) is not None:
+                firsts.append(at)
         except SpoolError as error:
             if spool.path.exists():  # else a drain has removed it: every sink has it
                 troubles.append(str(error))
     return Waiting(rows, min(firsts, default=None), tuple(troubles))
 
 
-def _finished_at(spool: SpoolFile, reached: int) -> list[datetime]:
-    """Return when the first row that waits was finished; nothing if it cannot be read."""
+def finished_at(spool: SpoolFile, reached: int) -> datetime | None:
+    """Return when the first row that waits was finished; None if it cannot be read."""
     try:
         records = [decode_record(row.record) for row in spool.read(reached, 1)]
     except SpoolError:
-        return []
-    return [record.responded_at or record.requested_at for record in records]
+        return None
+    return next((record.responded_at or record.requested_at for record in records), None)

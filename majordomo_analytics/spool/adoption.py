@@ -9,7 +9,6 @@ of the same id: it is asked before it gets them.
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from typing import TYPE_CHECKING
 from majordomo_analytics.errors import DamagedSpoolError, SpoolError
 from majordomo_analytics.records.ids import new_request_id
 from majordomo_analytics.spool.database import ADOPTED, BUSY_TIMEOUT_MS, create_database
-from majordomo_analytics.spool.files import SIDE_SUFFIXES, SUFFIX, SpoolFile, spool_files
+from majordomo_analytics.spool.files import SIDE_SUFFIXES, SUFFIX, SpoolFile, flush, spool_files
 from majordomo_analytics.spool.locks import adopting
 
 if TYPE_CHECKING:
@@ -198,9 +197,5 @@ def _move(spool: SpoolFile, quarantine: Path) -> None:
         with suppress(FileNotFoundError):
             path.replace(quarantine / path.name)
     for folder in (quarantine, spool.path.parent):
-        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        flush(folder)
     spool.path.with_suffix(".writer").unlink(missing_ok=True)

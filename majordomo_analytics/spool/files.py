@@ -254,3 +254,12 @@ def remove_strays(folder: Path) -> None:
         for path in folder.glob(f"*{suffix}"):
             if not path.with_suffix(SUFFIX).exists():
                 path.unlink(missing_ok=True)
+
+
+def flush(path: Path) -> None:
+    """Have the disk hold a file, or the entries of a folder."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -55,6 +55,15 @@ class Lock:
             os.close(descriptor)
         return False
 
+    def acquire_within(self, seconds: float) -> bool:
+        """Wait for the lock for some time; return whether it was taken."""
+        deadline = time.monotonic() + seconds
+        while not self.acquire():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(LOOK_S)
+        return True
+
     def release(self) -> None:
         """Give the lock back; it may be taken again afterwards."""
         if self._descriptor is not None:
@@ -72,12 +81,9 @@ def adopting(folder: Path) -> Iterator[None]:
         If somebody else holds it for a minute.
     """
     lock = drain_lock(folder, "adoption")
-    deadline = time.monotonic() + ADOPTION_WAIT_S
-    while not lock.acquire():
-        if time.monotonic() > deadline:
-            message = f"another drain adopts spools in {str(folder)!r} for over a minute"
-            raise SpoolError(message)
-        time.sleep(LOOK_S)
+    if not lock.acquire_within(ADOPTION_WAIT_S):
+        message = f"another drain adopts spools in {str(folder)!r} for over a minute"
+        raise SpoolError(message)
     try:
         yield
     finally:

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from majordomo_analytics.datadir import DataDirectory
-from majordomo_analytics.drain import postgres as postgres_module
+from majordomo_analytics.drain import session as session_module
 from majordomo_analytics.drain.loop import DrainReport, drain_once
 from majordomo_analytics.drain.passes import serve
 from majordomo_analytics.drain.postgres import PostgresSink
@@ -527,7 +527,7 @@ def test_a_connection_that_could_not_be_made_ready_is_not_kept(
     """Whatever went wrong: tables that are half made would be taken for ready ones."""
     sink = PostgresSink(postgres, lake=data.lake)
     with monkeypatch.context() as patched:
-        patched.setattr(postgres_module, "migrate", lambda *_: 1 / 0)
+        patched.setattr(session_module, "migrate", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             sink.open()
 

@@ -136,7 +136,7 @@ def test_files_from_before_are_not_flushed_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     flushed: list[Path] = []
-    monkeypatch.setattr(removal, "_flush", flushed.append)
+    monkeypatch.setattr(removal, "flush", flushed.append)
     old, new = tmp_path / "old", tmp_path / "deep" / "new"
     new.parent.mkdir()
     quiet = tmp_path / "quiet"
@@ -159,7 +159,7 @@ def test_the_lake_is_flushed_also_when_a_spool_is_named_ahead_of_the_clock(
     for path in data.spool.glob(f"{writer.uuid}*"):
         path.rename(path.with_name(path.name.replace(writer.uuid, ahead)))
     flushed: list[Path] = []
-    monkeypatch.setattr(removal, "_flush", flushed.append)
+    monkeypatch.setattr(removal, "flush", flushed.append)
 
     assert drain_once(data).spools_removed == 1
 
@@ -174,7 +174,7 @@ def test_a_folder_that_has_a_new_folder_is_flushed_as_well(
     drain_once(data)
     spool(data, a_record(requested_at=datetime(2026, 11, 21, tzinfo=UTC)))
     flushed: list[Path] = []
-    monkeypatch.setattr(removal, "_flush", flushed.append)
+    monkeypatch.setattr(removal, "flush", flushed.append)
     drain_once(data)
 
     assert {data.root, data.lake, data.lake / "requested_date=2026-11-21"} <= set(flushed)
