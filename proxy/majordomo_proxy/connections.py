@@ -224,6 +224,8 @@ class GuardedProtocol(HttpToolsProtocol):
             self.cycle.transport = GentlyClosed(self)  # type: ignore[assignment]
         # The request has the list that was: no trailer may become one of its headers.
         self.headers = Trailers()
+        # The piece that the head ends in is none of the body; those before count no more.
+        self._bodyless_bytes = -self._fed_bytes
 
     def on_body(self, body: bytes) -> None:
         """Take a piece of a request body."""
@@ -256,6 +258,7 @@ class GuardedProtocol(HttpToolsProtocol):
         # The parser takes a request with Upgrade for the end of HTTP and what follows for
         # bytes of another protocol. There is none that we speak, so it is its body.
         RestOfMessage(self, self.scope["headers"])
+        self._bodyless_bytes = 0
         if rest:
             self.data_received(rest)
 

@@ -168,6 +168,23 @@ def test_a_request_behind_another_is_counted_by_itself(strict: RunningProxy) -> 
     assert answer.received.count(b"HTTP/1.1 200 OK") == 2
 
 
+def test_heads_that_come_before_their_bodies_do_not_add_up(strict: RunningProxy) -> None:
+    """As most clients send them: in a packet of its own each, on one connection for all."""
+    answer = b""
+    with connect(strict) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        for number in range(40):
+            connection.sendall(head(strict, TWO, *([CLOSE] if number == 39 else [])))
+            time.sleep(0.02)
+            connection.sendall(b"{}")
+            while answer.count(b"HTTP/1.1 ") <= number or not answer.endswith(b"}"):
+                part = connection.recv(65536)
+                assert part, answer[-300:]
+                answer += part
+
+    assert answer.count(b"HTTP/1.1 200 OK") == 40
+
+
 def test_pipelined_requests_are_answered_in_order(strict: RunningProxy) -> None:
     scripts = ["slow", "content-length", "not-json"]
     heads = [head(strict, TWO, start=f"POST {CHAT}?script={s} HTTP/1.1") + b"{}" for s in scripts]
