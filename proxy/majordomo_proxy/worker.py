@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
@@ -133,7 +134,10 @@ def main(environment: Mapping[str, str] = os.environ) -> int:
     settings = settings_from_text(environment[SETTINGS_VARIABLE])
 
     def tell() -> None:
-        os.write(ready_fd, READY)
+        # A supervisor that died while this worker started hears nothing any more. That must
+        # not break off the start: the lifeline ends this worker in order, with its callers.
+        with contextlib.suppress(BrokenPipeError):
+            os.write(ready_fd, READY)
         os.close(ready_fd)
 
     return serve(settings, socket.socket(fileno=listener_fd), lifeline_fd, on_started=tell)

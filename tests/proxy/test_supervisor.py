@@ -5,13 +5,20 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx
 import pytest
 
+from majordomo_analytics.apikeys import ApiKeyStore
+from majordomo_analytics.datadir import DataDirectory
+from majordomo_proxy.settings import SETTINGS_VARIABLE, load_settings, settings_to_text
 from tests.support.callers import CHAT, calling
 from tests.support.proxy import children, lake_rows, mdm, running_proxy, wait_until_ready
 from tests.support.scripts import answer_by_path
@@ -165,3 +172,33 @@ def test_two_supervisors_share_a_data_directory(tmp_path: Path) -> None:
     assert sorted(row["id"] for row in lake_rows(data)) == sorted(seen.ids + later.ids)
     for proxy in (first, second):
         assert len(proxy.said.splitlines()) == 1
+
+
+def test_a_worker_whose_supervisor_dies_as_it_starts_ends_in_order(tmp_path: Path) -> None:
+    """It begins to serve though nobody hears so, and lets its caller have the answer."""
+    with Upstream(answer_by_path) as upstream, socket.create_server(("127.0.0.1", 0)) as listener:
+        told = {"MAJORDOMO_OPENAI_BASE_URL": upstream.url}
+        settings = load_settings(environment=told, data=tmp_path)
+        key = ApiKeyStore(DataDirectory.create(tmp_path).api_keys).create("test").key
+        lifeline, supervisors_end = os.pipe()
+        nobody, ready = os.pipe()
+        os.close(nobody)
+        descriptors = (listener.fileno(), lifeline, ready)
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "majordomo_proxy.worker", *map(str, descriptors)],
+            pass_fds=descriptors,
+            env={**os.environ, SETTINGS_VARIABLE: settings_to_text(settings)},
+            stderr=subprocess.PIPE,
+        )
+        os.close(ready)
+        os.close(lifeline)
+        with ThreadPoolExecutor(1) as pool:
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}{CHAT}?script=slow"
+            headers = {"X-Majordomo-Key": key}
+            answer = pool.submit(httpx.post, url, headers=headers, json={}, timeout=60)
+            until(lambda: bool(upstream.received))
+            os.close(supervisors_end)
+            assert answer.result().text.endswith("data: [DONE]\n\n")
+        _, said = worker.communicate(timeout=60)
+
+    assert (worker.returncode, said) == (0, b"")
