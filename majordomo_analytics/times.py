@@ -45,6 +45,29 @@ _UNITS = {
 _MONTHS_IN = {"month": 1, "quarter": 3, "year": 12}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calendar:
+    """Where weeks, months and years begin, in a company whose books do not follow ISO.
+
+    Attributes
+    ----------
+    week_starts_on
+        ISO weekday, 1 for Monday to 7 for Sunday.
+    month_starts_on
+        Day of the month, 1 to 28, that a fiscal month begins on. A month, quarter or year
+        is named by its first day.
+    year_starts_in
+        Month, 1 to 12, that the fiscal year begins in; its quarters follow.
+    """
+
+    week_starts_on: int = 1
+    month_starts_on: int = 1
+    year_starts_in: int = 1
+
+
+ISO_CALENDAR = Calendar()
+
+
 @dataclass(frozen=True, slots=True)
 class TimeRange:
     """The instants from `start` up to, but not including, `end`.

@@ -12,6 +12,7 @@ from majordomo_analytics.plan.plan import OTHER, UNTAGGED
 from majordomo_analytics.records.money import PLACES, SUM_PRECISION
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from decimal import Decimal
 
     from majordomo_analytics.plan.fields import Catalogue, Kind
@@ -21,6 +22,24 @@ if TYPE_CHECKING:
 
 SUM_OF_MONEY = pl.Decimal(SUM_PRECISION, PLACES)
 _TYPES: dict[Kind, pl.DataType] = {"integer": pl.Int64(), "money": SUM_OF_MONEY}
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """What an engine read for one plan, before it has the plan's shape.
+
+    Attributes
+    ----------
+    frame
+        The time bucket (a UTC timestamp or a date), the dimensions (text ones with their
+        labels), a column ``is_other`` when a dimension that is no text may be beyond the
+        limit, and the measures; in this order, under any names, the rows in any order.
+    sql
+        What ran, None when it was no SQL.
+    """
+
+    frame: pl.DataFrame
+    sql: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +62,7 @@ class Answer:
 
 
 class Engine(Protocol):
-    """Answers plans over one pinned state of a source."""
+    """Reads plans over one pinned state of a source."""
 
     name: str
 
@@ -55,8 +74,16 @@ class Engine(Protocol):
         """Return a range that holds all requests; open where there are none."""
         ...
 
-    def answer(self, plan: Plan) -> Answer:
-        """Return rows and totals, both from the same state."""
+    def check(self, plan: Plan) -> None:
+        """Raise `UnsupportedByEngineError`, before anything runs, for what it cannot do."""
+        ...
+
+    def session(self) -> AbstractContextManager[None]:
+        """Hold one state of the source: whatever is read inside agrees."""
+        ...
+
+    def select(self, plan: Plan) -> Selected:
+        """Return what answers one plan; inside a session."""
         ...
 
     def requests(self, plan: Plan, *, limit: int | None) -> pl.DataFrame:
@@ -70,6 +97,16 @@ class Engine(Protocol):
     def sql(self, statement: str) -> pl.DataFrame:
         """Return what a statement of the user's own over `llm_requests` gives."""
         ...
+
+
+def answer(engine: Engine, plan: Plan) -> Answer:
+    """Return rows and totals of a plan, both from one state of the source."""
+    engine.check(plan)
+    whole = plan.grand_total()
+    with engine.session():
+        selected = engine.select(plan)
+        total = engine.select(whole)
+    return Answer(shape_rows(selected.frame, plan), shape_total(total.frame, whole), selected.sql)
 
 
 def measure_type(measure: Measure, plan: Plan) -> pl.DataType:

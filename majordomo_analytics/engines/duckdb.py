@@ -19,8 +19,9 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 
-from majordomo_analytics.engines.base import Answer, shape_rows, shape_total
-from majordomo_analytics.engines.sql import DUCKDB, TABLE, compile_plan, compile_requests
+from majordomo_analytics.engines.base import Selected
+from majordomo_analytics.engines.sql.compiler import TABLE, compile_plan, compile_requests
+from majordomo_analytics.engines.sql.dialects import DUCKDB
 from majordomo_analytics.errors import LakeError, QueryError, ResultOverflowError, SourceError
 from majordomo_analytics.plan.fields import Catalogue, Kind, column_kind
 from majordomo_analytics.records.columns import BY_NAME, COLUMNS, PROMOTED_PREFIX
@@ -71,14 +72,19 @@ class DuckDBEngine:
         """Return a range that holds all requests; open where there are none."""
         return self._span
 
-    def answer(self, plan: Plan) -> Answer:
-        """Return rows and totals, both from the same files."""
+    def check(self, plan: Plan) -> None:
+        """Accept every plan."""
+
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        """Hold nothing: the files are pinned already, and never change."""
+        yield
+
+    def select(self, plan: Plan) -> Selected:
+        """Return what answers one plan."""
         statement = compile_plan(plan, DUCKDB)
         with self._reading(plan.time_range) as cursor:
-            rows = shape_rows(_fetch(cursor, statement), plan)
-            whole = plan.grand_total()
-            total = shape_total(_fetch(cursor, compile_plan(whole, DUCKDB)), whole)
-        return Answer(rows, total, statement)
+            return Selected(_fetch(cursor, statement), statement)
 
     def requests(self, plan: Plan, *, limit: int | None) -> pl.DataFrame:
         """Return the plan's requests themselves, oldest first."""

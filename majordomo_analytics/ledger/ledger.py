@@ -8,6 +8,7 @@ from datetime import timedelta
 from html import escape
 from typing import TYPE_CHECKING
 
+from majordomo_analytics.engines.base import answer
 from majordomo_analytics.errors import QueryError
 from majordomo_analytics.ledger.display import writer
 from majordomo_analytics.ledger.result import QueryResult
@@ -177,7 +178,7 @@ class Ledger:
         )
         working = self.source.engine(engine)
         plan = _plan(question, working)
-        return QueryResult(plan, working.answer(plan))
+        return QueryResult(plan, answer(working, plan))
 
     def filter(self, filters: FilterLike = None, /, **conditions: object) -> Ledger:
         """Return a ledger of the requests for which these conditions hold too.
@@ -314,7 +315,7 @@ class Ledger:
     def _summary(self) -> str:
         engine = self.source.engine(DEFAULT_ENGINE)
         plan = _plan(self._plain(), engine)
-        total = engine.answer(plan).total
+        total = answer(engine, plan).total
         count, cost = total["requests"], total["total_cost"]
         said = [
             f"{count:,} request{'' if count == 1 else 's'}",

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from majordomo_analytics.plan.fields import Field, Kind
 
 Order = Literal["<", "<=", ">", ">="]
-Part = Literal["contains", "starts with"]
+Part = Literal["contains", "starts with", "ends with"]
 Value: TypeAlias = str | int | bool | Decimal | float | date | datetime
 
 
@@ -45,11 +45,22 @@ class Compared:
 
 @dataclass(frozen=True, slots=True)
 class Like:
-    """The field is text that contains, or starts with, the value; case counts."""
+    """The field is text that contains, starts with or ends with the value; case counts."""
 
     name: Name
     part: Part
     value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Matches:
+    """The field is text in which the pattern is found, anchored or not; case counts.
+
+    `pattern` is in the one form that `patterns.read_pattern` gives, whatever the engine.
+    """
+
+    name: Name
+    pattern: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +84,7 @@ class Some:
     filters: tuple[Filter, ...]
 
 
-Filter: TypeAlias = OneOf | Compared | Like | Not | All | Some
+Filter: TypeAlias = OneOf | Compared | Like | Matches | Not | All | Some
 FilterLike: TypeAlias = (
     Filter | Mapping[str, object] | Mapping[MetadataName, object] | Mapping[Name, object] | None
 )
@@ -160,6 +171,12 @@ def bind(node: Filter, field: Callable[[Name], Field], zone: ZoneInfo) -> Filter
                 message = f"{part!r} is for text; {known.name!r} holds {known.kind} values"
                 raise FilterError(message)
             return replace(node, value=str(_as(known, value, zone)))
+        case Matches(name):
+            known = field(name)
+            if known.kind != "text":
+                message = f"a pattern is for text; {known.name!r} holds {known.kind} values"
+                raise FilterError(message)
+            return node
 
 
 def _read(name: Name, given: object) -> Iterator[Filter]:

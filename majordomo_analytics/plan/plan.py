@@ -17,6 +17,8 @@ from majordomo_analytics.plan.measures import (
     read_measure,
 )
 from majordomo_analytics.times import (
+    ISO_CALENDAR,
+    Calendar,
     Offset,
     TimeGrain,
     TimeRange,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from zoneinfo import ZoneInfo
 
+    from majordomo_analytics.plan.dimensions import Dimension
     from majordomo_analytics.plan.fields import Catalogue
 
 UNTAGGED = "(untagged)"
@@ -84,12 +87,17 @@ class Plan:
         The order of the rows, before the dimensions decide.
     limit, other
         How many combinations of dimension values are kept, and whether the rest is shown.
+    kept
+        The combinations to keep, as the engine's columns hold them, instead of the first
+        `limit` of a ranking: those of another period that this one is compared with.
+    calendar
+        Where weeks, months and years begin.
     """
 
     measures: tuple[Measure, ...]
-    dimensions: tuple[Field, ...]
+    dimensions: tuple[Dimension, ...]
     filters: Filter
-    fields: Mapping[Name, Field] = field(hash=False)
+    fields: Mapping[Name, Dimension] = field(hash=False)
     time_range: TimeRange
     grain: TimeGrain | None
     zone: ZoneInfo
@@ -97,6 +105,8 @@ class Plan:
     order: tuple[Ordering, ...]
     limit: int | None
     other: bool
+    kept: tuple[tuple[object, ...], ...] | None = None
+    calendar: Calendar = ISO_CALENDAR
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -110,7 +120,7 @@ class Plan:
 
     def grand_total(self) -> Plan:
         """Return the plan of the same measures over all the same requests."""
-        return replace(self, dimensions=(), grain=None, offsets=(), order=(), limit=None)
+        return replace(self, dimensions=(), grain=None, offsets=(), order=(), limit=None, kept=None)
 
 
 def make_plan(

@@ -1,67 +1,32 @@
-"""From a plan to one SQL statement over `llm_requests`; the only module that uses sqlglot.
+"""From a plan to one SQL statement over `llm_requests`.
 
-Names and values reach SQL only as quoted identifiers and literals. Zones are settled in the
-plan as offsets, so no engine's own time zone data or session zone plays a part.
+Names and values reach SQL only as quoted identifiers and literals.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import date, datetime
-from decimal import Decimal
 from functools import reduce
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from majordomo_analytics.plan.filters import All, Compared, Filter, Like, Not, OneOf, Some
+from majordomo_analytics.engines.sql.buckets import bucket
+from majordomo_analytics.engines.sql.conditions import condition
+from majordomo_analytics.engines.sql.expressions import coalesce, column, literal, text
 from majordomo_analytics.plan.measures import Aggregate, Measure, Ratio
 from majordomo_analytics.plan.plan import OTHER, UNTAGGED, Plan
 from majordomo_analytics.records.columns import promoted_column
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from majordomo_analytics.plan.fields import Field
-    from majordomo_analytics.plan.filters import Value
-    from majordomo_analytics.times import Offset
+    from majordomo_analytics.engines.sql.dialects import Dialect
+    from majordomo_analytics.plan.fields import Field, Name
 
 TABLE = "llm_requests"
 PICKED = "requests"
 KEPT = "kept"
-OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
-COMPARISON: dict[str, type[exp.Binary]] = {"<": exp.LT, "<=": exp.LTE, ">": exp.GT, ">=": exp.GTE}
-
-
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """Where SQL dialects differ, beyond what sqlglot knows.
-
-    Attributes
-    ----------
-    name
-        The dialect's name in sqlglot.
-    metadata_value
-        Value of one stored spelling of a metadata key, from the column `raw_metadata`.
-    quantile
-        Quantile of an expression at a level, with linear interpolation.
-    by_code_point
-        Text as it is to be ordered by code point.
-    """
-
-    name: str
-    metadata_value: Callable[[str], exp.Expr]
-    quantile: Callable[[exp.Expr, float], exp.Expr]
-    by_code_point: Callable[[exp.Expr], exp.Expr] = lambda text: text
-
-
-DUCKDB = Dialect(
-    "duckdb",
-    metadata_value=lambda key: exp.Bracket(this=column("raw_metadata"), expressions=[text(key)]),
-    quantile=lambda of, level: exp.Anonymous(
-        this="QUANTILE_CONT", expressions=[of, exp.Literal.number(level)]
-    ),
-)
 
 
 def compile_plan(plan: Plan, dialect: Dialect) -> str:
@@ -80,16 +45,6 @@ def compile_requests(plan: Plan, dialect: Dialect, *, limit: int | None) -> str:
     return (rows.limit(limit) if limit is not None else rows).sql(dialect=dialect.name, pretty=True)
 
 
-def column(name: str, table: str | None = None) -> exp.Column:
-    """Return a quoted column."""
-    return exp.column(exp.to_identifier(name, quoted=True), table=table)
-
-
-def text(value: str) -> exp.Literal:
-    """Return a text literal."""
-    return exp.Literal.string(value)
-
-
 @dataclass(slots=True)
 class _Compiler:
     """Compiles one plan; remembers which inputs the rows must be picked with."""
@@ -103,7 +58,7 @@ class _Compiler:
     def statement(self) -> exp.Select:
         plan = self.plan
         if plan.grain is not None:
-            self._picked[plan.grain] = self._bucket()
+            self._picked[plan.grain] = bucket(plan)
         dimensions = [self._input(dimension, label=True) for dimension in plan.dimensions]
         cut = plan.limit is not None and bool(dimensions)
         self._from = PICKED if cut else None
@@ -141,11 +96,11 @@ class _Compiler:
         """Return `rows` with the plan's time range and filters."""
         plan, at = self.plan, column("requested_at")
         if plan.time_range.start is not None:
-            rows = rows.where(exp.GTE(this=at, expression=_literal(plan.time_range.start)))
+            rows = rows.where(exp.GTE(this=at, expression=literal(plan.time_range.start)))
         if plan.time_range.end is not None:
-            rows = rows.where(exp.LT(this=at.copy(), expression=_literal(plan.time_range.end)))
-        condition = self._condition(plan.filters, self._stored)
-        return rows if condition is None else rows.where(condition)
+            rows = rows.where(exp.LT(this=at.copy(), expression=literal(plan.time_range.end)))
+        holds = condition(plan.filters, self._stored_named)
+        return rows if holds is None else rows.where(holds)
 
     def _picked_rows(self) -> exp.Select:
         inputs = [
@@ -200,6 +155,12 @@ class _Compiler:
             self._picked[alias] = value
         return self._aliases[known, label]
 
+    def _picked_named(self, name: Name) -> exp.Expr:
+        return self._picked_column(self.plan.fields[name])
+
+    def _stored_named(self, name: Name) -> exp.Expr:
+        return self._stored(self.plan.fields[name])
+
     def _picked_column(self, known: Field) -> exp.Expr:
         """Return a field among the picked rows; said in full beside the ranking."""
         return column(self._input(known), self._from)
@@ -212,7 +173,7 @@ class _Compiler:
         values = [self.dialect.metadata_value(key) for key in known.spellings]
         if not values:
             return exp.cast(exp.null(), "text")
-        return values[0] if len(values) == 1 else _coalesce(values)
+        return values[0] if len(values) == 1 else coalesce(values)
 
     def _measure(self, measure: Measure) -> exp.Expr:
         if isinstance(measure.of, Aggregate):
@@ -242,79 +203,12 @@ class _Compiler:
                 made = self.dialect.quantile(inputs[0], aggregate.level or 0.0)
             case "sum":
                 made = exp.Sum(this=reduce(_known_sum, inputs))
-        condition = self._condition(aggregate.where, self._picked_column)
-        if condition is not None:
-            made = exp.Filter(this=made, expression=exp.Where(this=condition))
+        holds = condition(aggregate.where, self._picked_named)
+        if holds is not None:
+            made = exp.Filter(this=made, expression=exp.Where(this=holds))
         if aggregate.how == "sum" and (kind := _SUMS.get(known[0].kind)) is not None:
             return exp.cast(made, kind)
         return made
-
-    def _bucket(self) -> exp.Expr:
-        """Return the bucket of the plan's grain that a request is in."""
-        plan = self.plan
-        utc = exp.AtTimeZone(this=column("requested_at"), zone=text("UTC"))
-        ahead = _ahead(plan.offsets)
-        local: exp.Expr = utc if ahead is None else exp.paren(exp.Add(this=utc, expression=ahead))
-        if plan.grain in ("minute", "hour"):
-            started = exp.TimestampTrunc(this=local, unit=exp.var(plan.grain))
-            return started if ahead is None else exp.Sub(this=started, expression=ahead.copy())
-        day: exp.Expr = exp.cast(local, "date")
-        for offset in plan.offsets:
-            if offset.not_before is not None:
-                begun = _literal(offset.not_before)
-                again = exp.and_(_since(offset), exp.LT(this=day.copy(), expression=begun))
-                day = exp.Case(ifs=[exp.If(this=again, true=begun.copy())], default=day)
-        if plan.grain == "day":
-            return day
-        return exp.cast(exp.TimestampTrunc(this=day, unit=exp.var(str(plan.grain))), "date")
-
-    def _condition(
-        self, node: Filter, value_of: Callable[[Field], exp.Expr], *, negate: bool = False
-    ) -> exp.Expr | None:
-        """Return the condition, None when it always holds.
-
-        Negation is carried to the leaves, where it takes in what is missing: SQL's own NOT
-        would lose it.
-        """
-        match node:
-            case Not(child):
-                return self._condition(child, value_of, negate=not negate)
-            case All(filters) | Some(filters):
-                parts = [self._condition(child, value_of, negate=negate) for child in filters]
-                if isinstance(node, All) != negate:
-                    kept = [part for part in parts if part is not None]
-                    return exp.and_(*kept) if kept else None
-                if None in parts:
-                    return None
-                return exp.or_(*(part for part in parts if part is not None), exp.false())
-            case _:
-                return _leaf(node, value_of(self.plan.fields[node.name]), negate)
-
-
-def _leaf(node: OneOf | Compared | Like, value: exp.Expr, negate: bool) -> exp.Expr:
-    missing: exp.Expr = exp.Is(this=value, expression=exp.null())
-    match node:
-        case OneOf(_, values):
-            known = [_literal(one) for one in values if one is not None]
-            holds: exp.Expr = exp.false()
-            if known:
-                holds = exp.In(this=value.copy(), expressions=known)
-                if len(known) == 1:
-                    holds = exp.EQ(this=value.copy(), expression=known[0])
-            if None in values:
-                holds = exp.or_(missing, holds) if known else missing
-                return exp.not_(holds) if negate else holds
-            if not negate:
-                return holds
-            return exp.or_(missing, exp.not_(holds)) if known else exp.true()
-        case Compared(_, order, than):
-            sign = OPPOSITE[order] if negate else order
-            holds = COMPARISON[sign](this=value.copy(), expression=_literal(than))
-        case Like(_, part, than):
-            made = exp.StartsWith if part == "starts with" else exp.Contains
-            holds = made(this=value.copy(), expression=_literal(than))
-            holds = exp.not_(holds) if negate else holds
-    return exp.or_(missing, holds) if negate else holds
 
 
 _SUMS: dict[str, str] = {"money": "decimal(38, 10)", "integer": "bigint"}
@@ -324,46 +218,3 @@ def _known_sum(one: exp.Expr, other: exp.Expr) -> exp.Expr:
     return exp.Coalesce(
         this=exp.Add(this=one, expression=other), expressions=[one.copy(), other.copy()]
     )
-
-
-def _coalesce(values: Sequence[exp.Expr]) -> exp.Expr:
-    return exp.Coalesce(this=values[0], expressions=list(values[1:]))
-
-
-def _since(offset: Offset) -> exp.Expr:
-    return exp.GTE(this=column("requested_at"), expression=_literal(offset.since))
-
-
-def _ahead(offsets: Sequence[Offset]) -> exp.Expr | None:
-    """Return how far local time is ahead of UTC, None when it never is."""
-    if not any(offset.ahead for offset in offsets):
-        return None
-    first, *later = offsets
-    if not later:
-        return _interval(first)
-    newest_first = [
-        exp.If(this=_since(offset), true=_interval(offset)) for offset in reversed(later)
-    ]
-    return exp.Case(ifs=newest_first, default=_interval(first))
-
-
-def _interval(offset: Offset) -> exp.Expr:
-    seconds = round(offset.ahead.total_seconds())
-    for unit, length in (("HOUR", 3600), ("MINUTE", 60), ("SECOND", 1)):
-        if seconds % length == 0:
-            return exp.Interval(this=text(str(seconds // length)), unit=exp.var(unit))
-    raise AssertionError  # every offset is whole seconds
-
-
-def _literal(value: Value | None) -> exp.Expr:
-    match value:
-        case bool():
-            return exp.true() if value else exp.false()
-        case int() | Decimal() | float():
-            return exp.Literal.number(format(Decimal(value), "f"))
-        case datetime():
-            return exp.cast(text(value.isoformat(" ")), "timestamptz")
-        case date():
-            return exp.cast(text(value.isoformat()), "date")
-        case _:
-            return text(str(value))

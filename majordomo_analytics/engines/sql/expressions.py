@@ -1,0 +1,44 @@
+"""Pieces of SQL that every statement is made of, quoted and typed."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from majordomo_analytics.plan.filters import Value
+
+
+def column(name: str, table: str | None = None) -> exp.Column:
+    """Return a quoted column."""
+    return exp.column(exp.to_identifier(name, quoted=True), table=table)
+
+
+def text(value: str) -> exp.Literal:
+    """Return a text literal."""
+    return exp.Literal.string(value)
+
+
+def coalesce(values: Sequence[exp.Expr]) -> exp.Expr:
+    """Return the first of the values that is known."""
+    return exp.Coalesce(this=values[0], expressions=list(values[1:]))
+
+
+def literal(value: Value | None) -> exp.Expr:
+    """Return a value of a filter as a literal of its type."""
+    match value:
+        case bool():
+            return exp.true() if value else exp.false()
+        case int() | Decimal() | float():
+            return exp.Literal.number(format(Decimal(value), "f"))
+        case datetime():
+            return exp.cast(text(value.isoformat(" ")), "timestamptz")
+        case date():
+            return exp.cast(text(value.isoformat()), "date")
+        case _:
+            return text(str(value))
