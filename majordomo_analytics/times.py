@@ -192,19 +192,19 @@ def start_of_day(day: date, zone: ZoneInfo) -> datetime:
     raise AssertionError  # the last offset always returns
 
 
-def start_of(grain: TimeGrain, day: date) -> date:
-    """Return the first date of the ISO week, month, quarter or year that `day` is in."""
-    match grain:
-        case "week":
-            return day - timedelta(days=day.weekday())
-        case "month":
-            return day.replace(day=1)
-        case "quarter":
-            return day.replace(month=(day.month - 1) // 3 * 3 + 1, day=1)
-        case "year":
-            return day.replace(month=1, day=1)
-        case _:
-            return day
+def start_of(grain: TimeGrain, day: date, calendar: Calendar = ISO_CALENDAR) -> date:
+    """Return the first date of the week, month, quarter or year that `day` is in.
+
+    >>> start_of("month", date(2026, 10, 5), Calendar(month_starts_on=26)).isoformat()
+    '2026-09-26'
+    """
+    if grain == "week":
+        return day - timedelta(days=(day.isoweekday() - calendar.week_starts_on) % 7)
+    if grain not in _MONTHS_IN:
+        return day
+    months = day.year * 12 + day.month - 1 - (day.day < calendar.month_starts_on)
+    months -= (months - calendar.year_starts_in + 1) % _MONTHS_IN[grain]
+    return date(months // 12, months % 12 + 1, calendar.month_starts_on)
 
 
 def read_time_range(value: TimeRangeLike, *, timezone: ZoneInfo, now: datetime) -> TimeRange:

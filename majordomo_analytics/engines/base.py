@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import polars as pl
 
+from majordomo_analytics.plan.coverage import read_coverage
 from majordomo_analytics.plan.measures import Aggregate
 from majordomo_analytics.plan.plan import OTHER, UNTAGGED
 from majordomo_analytics.records.money import PLACES, SUM_PRECISION
@@ -15,10 +16,13 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from decimal import Decimal
 
+    from majordomo_analytics.plan.coverage import Coverage
     from majordomo_analytics.plan.fields import Catalogue, Kind
     from majordomo_analytics.plan.measures import Measure
     from majordomo_analytics.plan.plan import Plan
     from majordomo_analytics.times import TimeRange
+
+Number: TypeAlias = "Decimal | int | float | None"
 
 SUM_OF_MONEY = pl.Decimal(SUM_PRECISION, PLACES)
 _TYPES: dict[Kind, pl.DataType] = {"integer": pl.Int64(), "money": SUM_OF_MONEY}
@@ -52,13 +56,16 @@ class Answer:
         The rows as the plan describes them, in its order.
     total
         Each measure over all the requests the plan speaks of.
-    sql
-        What ran, None when it was no SQL.
+    coverage
+        How many of these requests have a cost.
+    selected
+        What was read for the rows.
     """
 
     rows: pl.DataFrame
-    total: dict[str, Decimal | int | float | None]
-    sql: str | None
+    total: dict[str, Number]
+    coverage: Coverage
+    selected: Selected
 
 
 class Engine(Protocol):
@@ -99,14 +106,13 @@ class Engine(Protocol):
         ...
 
 
-def answer(engine: Engine, plan: Plan) -> Answer:
-    """Return rows and totals of a plan, both from one state of the source."""
-    engine.check(plan)
+def read(engine: Engine, plan: Plan) -> Answer:
+    """Return rows and totals of a plan; inside a session, so that they agree."""
     whole = plan.grand_total()
-    with engine.session():
-        selected = engine.select(plan)
-        total = engine.select(whole)
-    return Answer(shape_rows(selected.frame, plan), shape_total(total.frame, whole), selected.sql)
+    selected = engine.select(plan)
+    found = shape_total(engine.select(whole).frame, whole)
+    total = {measure.name: found[measure.name] for measure in plan.measures}
+    return Answer(shape_rows(selected.frame, plan), total, read_coverage(found), selected)
 
 
 def measure_type(measure: Measure, plan: Plan) -> pl.DataType:
@@ -136,13 +142,17 @@ def shape_rows(found: pl.DataFrame, plan: Plan) -> pl.DataFrame:
     elif plan.grain is not None:
         columns.append(pl.col(plan.grain).cast(pl.Date))
     columns += [pl.col(measure.name).cast(measure_type(measure, plan)) for measure in plan.measures]
+    return sorted_rows(found.with_columns(columns).select(plan.columns), plan)
+
+
+def sorted_rows(rows: pl.DataFrame, plan: Plan) -> pl.DataFrame:
+    """Return rows in the plan's order: nulls last, and the dimensions decide in the end."""
     order = {ordering.name: ordering.descending for ordering in plan.order}
     order |= dict.fromkeys((name for name in plan.columns if name not in order), False)
-    rows = found.with_columns(columns).select(plan.columns)
     return rows.sort(list(order), descending=list(order.values()), nulls_last=True)
 
 
-def shape_total(found: pl.DataFrame, plan: Plan) -> dict[str, Decimal | int | float | None]:
+def shape_total(found: pl.DataFrame, plan: Plan) -> dict[str, Number]:
     """Return the one row of a plan without dimensions as measure to exact value."""
     return shape_rows(found, plan).row(0, named=True)
 

@@ -15,6 +15,7 @@ Cell: TypeAlias = "Decimal | int | float | str | bool | date | datetime | None"
 
 MOST_ROWS = 20
 MISSING = "—"
+INCOMPLETE = "…"
 STYLE = "border-collapse:collapse;font-variant-numeric:tabular-nums;color:inherit;background:none"
 
 
@@ -66,7 +67,7 @@ def show(
     """
     texts: list[list[str]] = []
     for i, (_, unit, cells, total) in enumerate(columns):
-        write = _plain if i < labels else writer(unit, [*cells, total])
+        write = plain if i < labels else writer(unit, [*cells, total])
         texts.append([*map(write, cells), "" if i < labels else write(total)])
     *lines, last = zip(*texts, strict=True)
     if hidden:
@@ -152,7 +153,7 @@ def as_html(shown: Shown) -> str:
     )
 
 
-def _plain(cell: Cell) -> str:
+def plain(cell: Cell) -> str:
     """Write a label; control characters in it would break the line."""
     if isinstance(cell, datetime):
         return f"{cell:%Y-%m-%d %H:%M %Z}"

@@ -8,10 +8,10 @@ from datetime import timedelta
 from html import escape
 from typing import TYPE_CHECKING
 
-from majordomo_analytics.engines.base import answer
+from majordomo_analytics.engines.base import read
 from majordomo_analytics.errors import QueryError
+from majordomo_analytics.ledger.asking import ask
 from majordomo_analytics.ledger.display import writer
-from majordomo_analytics.ledger.result import QueryResult
 from majordomo_analytics.ledger.sources import Source, SourceLike, read_source
 from majordomo_analytics.plan.filters import FilterLike, both, read_filters
 from majordomo_analytics.plan.measures import Measure
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from majordomo_analytics.engines.base import Engine
+    from majordomo_analytics.ledger.result import QueryResult
     from majordomo_analytics.plan.fields import Name
     from majordomo_analytics.plan.measures import MeasureLike
     from majordomo_analytics.plan.plan import OneOrMany
@@ -90,6 +91,8 @@ class Ledger:
         order_by: str | Sequence[str] | None = None,
         limit: int | None = None,
         other: bool | None = None,
+        compare: TimeRangeLike = None,
+        fill_gaps: bool | None = None,
         engine: str = DEFAULT_ENGINE,
     ) -> QueryResult:
         """Ask what requests cost, or any other measure, by dimensions and over time.
@@ -123,6 +126,14 @@ class Ledger:
             the whole range, the same in every time bucket.
         other
             Whether what is beyond the limit is shown as ``(other)``; True by default.
+        compare
+            An earlier period to show beside it: ``"previous period"``, ``"previous year"``
+            or a time range. Each measure then has ``…_before``, ``…_change`` and
+            ``…_change_share``, which `order_by` may name. A period that is not over is
+            compared with the same elapsed part.
+        fill_gaps
+            Whether time buckets without a request are rows, of 0 where nothing adds up to
+            that; True by default.
         engine
             What works it out; ``"duckdb"``.
 
@@ -159,6 +170,7 @@ class Ledger:
         ──────────  ──────────  ─────────────────
         total          $1.5000                  1
         all time, Europe/Berlin
+        cost of 50.0 % of 2 requests is known: 50.0 % priced; 50.0 % unknown
         """
         given = {
             "measures": None if measures is None else _several(measures),
@@ -169,6 +181,8 @@ class Ledger:
             "order_by": None if order_by is None else _several(order_by),
             "limit": limit,
             "other": other,
+            "compare": compare,
+            "fill_gaps": fill_gaps,
         }
         settled = {name: value for name, value in given.items() if value is not None}
         question = replace(
@@ -176,9 +190,7 @@ class Ledger:
             filters=both(self.question.filters, read_filters(filters)),
             **settled,  # type: ignore[arg-type]  # each under its own name
         )
-        working = self.source.engine(engine)
-        plan = _plan(question, working)
-        return QueryResult(plan, answer(working, plan))
+        return ask(question, self.source.engine(engine))
 
     def filter(self, filters: FilterLike = None, /, **conditions: object) -> Ledger:
         """Return a ledger of the requests for which these conditions hold too.
@@ -315,7 +327,8 @@ class Ledger:
     def _summary(self) -> str:
         engine = self.source.engine(DEFAULT_ENGINE)
         plan = _plan(self._plain(), engine)
-        total = answer(engine, plan).total
+        with engine.session():
+            total = read(engine, plan).total
         count, cost = total["requests"], total["total_cost"]
         said = [
             f"{count:,} request{'' if count == 1 else 's'}",

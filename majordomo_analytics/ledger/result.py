@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from majordomo_analytics.errors import MissingExtraError
-from majordomo_analytics.ledger.display import MOST_ROWS, Shown, as_html, as_text, show
+from majordomo_analytics.ledger.comparing import compared_units
+from majordomo_analytics.ledger.display import (
+    INCOMPLETE,
+    MOST_ROWS,
+    Shown,
+    as_html,
+    as_text,
+    plain,
+    show,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +26,11 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-    from majordomo_analytics.engines.base import Answer
+    from majordomo_analytics.engines.base import Number
+    from majordomo_analytics.ledger.display import Cell
+    from majordomo_analytics.plan.buckets import Bucket
+    from majordomo_analytics.plan.comparing import Compared
+    from majordomo_analytics.plan.coverage import Coverage
     from majordomo_analytics.plan.plan import Plan
     from majordomo_analytics.plots.series import Kind
 
@@ -33,10 +46,23 @@ class QueryResult:
     ----------
     plan
         What was asked, with every name and instant settled.
+    coverage
+        How many of the requests have a cost, and how that is known.
+    sql
+        The statement that ran, which `Ledger.sql` takes; None when there was none.
+    incomplete
+        The time buckets that are not over yet, or that the time range cuts.
+    compared
+        The earlier period beside it, None when none was asked for.
     """
 
     plan: Plan
-    _answer: Answer
+    _rows: pl.DataFrame
+    _total: dict[str, Number]
+    coverage: Coverage
+    sql: str | None
+    incomplete: tuple[Bucket, ...] = ()
+    compared: Compared | None = None
 
     def to_polars(self) -> pl.DataFrame:
         """Return the rows as a Polars frame.
@@ -46,13 +72,15 @@ class QueryResult:
         polars.DataFrame
             The time column (``Date``, or ``Datetime("us", zone)`` for hours and minutes),
             the dimensions, and the measures: money ``Decimal(38, 10)`` in US dollars,
-            counts ``Int64``, ratios and quantiles ``Float64``.
+            counts ``Int64``, ratios and quantiles ``Float64``. With a comparison each
+            measure has ``…_before`` and ``…_change`` in its dtype, and ``…_change_share``
+            (``Float64``).
         """
-        return self._answer.rows
+        return self._rows
 
     def to_arrow(self) -> pa.Table:
         """Return the rows as an Arrow table; money is ``decimal128(38, 10)``."""
-        return self._answer.rows.to_arrow()
+        return self._rows.to_arrow()
 
     def to_pandas(self) -> pd.DataFrame:
         """Return the rows as a pandas frame; money stays exact, as `decimal.Decimal`.
@@ -63,19 +91,14 @@ class QueryResult:
             If pandas is not installed.
         """
         try:
-            return self._answer.rows.to_pandas()
+            return self._rows.to_pandas()
         except ModuleNotFoundError as error:
             raise MissingExtraError(feature="to_pandas()", extra="notebook") from error
 
     @property
     def total(self) -> dict[str, Decimal | int | float | None]:
         """Each measure over all the requests asked about, whatever the dimensions."""
-        return dict(self._answer.total)
-
-    @property
-    def sql(self) -> str | None:
-        """The statement that ran, which `Ledger.sql` takes; None when there was none."""
-        return self._answer.sql
+        return dict(self._total)
 
     def plot(self, kind: Kind | None = None) -> go.Figure:
         """Return a figure that fits the shape of the result.
@@ -100,7 +123,7 @@ class QueryResult:
             grain=plan.grain,
             subtitle=self._range(),
         )
-        return plot_rows(self._answer.rows, shape, kind)
+        return plot_rows(self._rows, shape, kind)
 
     def shown(self, most_rows: int | None = MOST_ROWS) -> Shown:
         """Return the result as a table of text, as it is printed.
@@ -110,31 +133,56 @@ class QueryResult:
         most_rows
             How many rows at most, None for all; how many are left out is noted.
         """
-        plan, rows = self.plan, self._answer.rows
+        plan, rows = self.plan, self._rows
         units = {measure.name: measure.unit for measure in plan.measures}
+        if self.compared is not None:
+            units |= compared_units(plan.measures)
         head = rows if most_rows is None else rows.head(most_rows)
         return show(
             [
-                (name, units.get(name, ""), head[name].to_list(), self._answer.total.get(name))
-                for name in plan.columns
+                (name, units.get(name, ""), self._cells(head, name), self._total.get(name))
+                for name in rows.columns
             ],
             labels=len(plan.columns) - len(plan.measures),
             hidden=rows.height - head.height,
-            notes=[self._range()],
+            notes=self._notes(),
         )
 
     def __len__(self) -> int:
-        return self._answer.rows.height
+        return self._rows.height
 
     def __iter__(self) -> Iterator[dict[str, object]]:
         """Yield each row as a dict of column name and value."""
-        return self._answer.rows.iter_rows(named=True)
+        return self._rows.iter_rows(named=True)
 
     def __repr__(self) -> str:
         return as_text(self.shown())
 
     def _repr_html_(self) -> str:
         return as_html(self.shown())
+
+    def _cells(self, rows: pl.DataFrame, name: str) -> list[Cell]:
+        """Return the cells of a column; a bucket that is not complete is marked."""
+        cells: list[Cell] = rows[name].to_list()
+        if name != self.plan.grain or not self.incomplete:
+            return cells
+        return [f"{plain(c)} {INCOMPLETE}" if c in self.incomplete else c for c in cells]
+
+    def _notes(self) -> list[str]:
+        notes = [self._range()]
+        if self.compared is not None:
+            compared, zone = self.compared, self.plan.zone
+            said = "before: as much of that period as has passed of this one, "
+            notes.append((said if compared.is_cut else "before: ") + compared.earlier.label(zone))
+        if any(bucket in self.incomplete for bucket in self._shown_buckets()):
+            notes.append(f"{INCOMPLETE} not complete")
+        is_money = any(measure.unit.startswith("USD") for measure in self.plan.measures)
+        if is_money and self.coverage.priced != self.coverage.requests:
+            notes.append(str(self.coverage))
+        return notes
+
+    def _shown_buckets(self) -> list[Bucket]:
+        return [] if self.plan.grain is None else self._rows[self.plan.grain].to_list()
 
     def _range(self) -> str:
         return self.plan.time_range.label(self.plan.zone)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from majordomo_analytics.errors import QueryError, UnknownNameError
+from majordomo_analytics.plan.coverage import COVERAGE
 from majordomo_analytics.plan.fields import Field, MetadataName, Name
 from majordomo_analytics.plan.filters import EVERYTHING, Filter, bind, names_in
 from majordomo_analytics.plan.measures import (
@@ -59,6 +60,8 @@ class Query:
     order_by: tuple[str, ...] = ()
     limit: int | None = None
     other: bool = True
+    compare: TimeRangeLike = None
+    fill_gaps: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +122,17 @@ class Plan:
         )
 
     def grand_total(self) -> Plan:
-        """Return the plan of the same measures over all the same requests."""
-        return replace(self, dimensions=(), grain=None, offsets=(), order=(), limit=None, kept=None)
+        """Return the plan of the same measures and `COVERAGE` over the same requests."""
+        return replace(
+            self,
+            measures=(*self.measures, *COVERAGE),
+            dimensions=(),
+            grain=None,
+            offsets=(),
+            order=(),
+            limit=None,
+            kept=None,
+        )
 
 
 def make_plan(
@@ -155,6 +167,7 @@ def make_plan(
     grain = None if query.time_grain is None else read_grain(query.time_grain)
     dimensions = tuple(catalogue.dimension(name) for name in query.dimensions)
     fields = {name: catalogue.field(name, what="filter") for name in names_in(query.filters)}
+    fields |= {name: catalogue.measured(str(name)) for name in _COVERED}
     measures = []
     for measure in map(read_measure, query.measures):
         for aggregate in _aggregates(measure):
@@ -186,6 +199,19 @@ def make_plan(
     return replace(plan, order=_order(query.order_by, plan, catalogue))
 
 
+def _aggregates(measure: Measure) -> tuple[Aggregate, ...]:
+    of = measure.of
+    return (of,) if isinstance(of, Aggregate) else (of.numerator, of.denominator)
+
+
+_COVERED = {
+    name
+    for measure in COVERAGE
+    for aggregate in _aggregates(measure)
+    for name in names_in(aggregate.where)
+}
+
+
 def as_tuple(names: OneOrMany) -> tuple[Name, ...]:
     """Return one name, several or none as a tuple.
 
@@ -195,11 +221,6 @@ def as_tuple(names: OneOrMany) -> tuple[Name, ...]:
     if names is None:
         return ()
     return (names,) if isinstance(names, (str, MetadataName)) else tuple(names)
-
-
-def _aggregates(measure: Measure) -> tuple[Aggregate, ...]:
-    of = measure.of
-    return (of,) if isinstance(of, Aggregate) else (of.numerator, of.denominator)
 
 
 def _bound(measure: Measure, fields: Mapping[Name, Field], zone: ZoneInfo) -> Measure:

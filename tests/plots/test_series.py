@@ -44,7 +44,7 @@ def test_time_is_drawn_for_each_combination(ledger: ma.Ledger, kind: str | None)
         for day, value in zip(trace.x, trace.y, strict=True)
         if value
     }
-    assert drawn == {(row["Feature"], row["day"]): row["requests"] for row in result}
+    assert drawn == {(r["Feature"], r["day"]): r["requests"] for r in result if r["requests"]}
 
 
 def test_labels_are_no_markup(ledger: ma.Ledger) -> None:

@@ -155,6 +155,7 @@ def ask(rows: list[Row], asked: Question) -> ma.QueryResult:
         order_by=asked.order_by,
         limit=asked.limit,
         other=asked.other,
+        fill_gaps=False,
     )
 
 
