@@ -1,13 +1,14 @@
-"""Making a sample: its rows chunk by chunk, into a lake or into one table, and its truth."""
+"""Making a sample: its rows, chunk by chunk, and its truth."""
 
 from __future__ import annotations
 
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
 from itertools import islice
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 
 import majordomo_analytics
@@ -25,13 +26,11 @@ from majordomo_analytics.sampling.usage import used_by
 from majordomo_analytics.sampling.volume import cells
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator
     from datetime import datetime
 
     import pyarrow as pa
 
-    from majordomo_analytics.sampling.traffic import Calls
-    from majordomo_analytics.sampling.usage import Used
     from majordomo_analytics.sampling.volume import Cells
 
 GENERATOR_VERSION = 1
@@ -39,11 +38,10 @@ GENERATOR_VERSION = 1
 
 DEFAULT_SEED = 20260601
 MOST_ROWS = 10**9
-CHUNK_ROWS = 120_000
-"""About how many rows are made at once; it bounds the memory."""
+CHUNK_ROWS = 60_000
+"""About how many rows are made at once: it bounds the memory, and decides what is drawn."""
 
 WORKERS = 2
-_AHEAD = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,8 +84,6 @@ class Recipe:
     @property
     def last_day(self) -> str:
         """The last day of the window, in UTC."""
-        from datetime import timedelta
-
         return str(story.FIRST_DAY + timedelta(days=self.days - 1))
 
 
@@ -115,43 +111,40 @@ class Making:
         self._people = People(users_for(recipe.rows), recipe.days)
         self._values = Values(self._people)
         self._tally = Tally(self._people)
+        self._adding = Lock()
 
     @property
     def price_version(self) -> str:
         """What the rows are priced with."""
         return self._pricer.version
 
-    def tables(self) -> Iterator[pa.Table]:
-        """Yield the rows in the order of time; what was yielded is in `truth` by then.
+    def tables(self) -> Generator[pa.Table]:
+        """Yield the rows in the order of time.
 
-        Chunks are made ahead on `WORKERS` threads while the caller writes, as NumPy and
-        Arrow let other threads run; a bounded number of them is held.
+        While the caller writes one chunk the next are made, on `WORKERS` threads: NumPy and
+        Arrow let others run meanwhile. No more chunks than that are held.
         """
         whole = cells(self._recipe.rows, seed=self._recipe.seed, days=self._recipe.days)
         parts = enumerate(whole.chunks(CHUNK_ROWS))
         with ThreadPoolExecutor(WORKERS, "sample") as workers:
-            waiting = deque(
-                workers.submit(self._chunk, *part) for part in islice(parts, WORKERS + _AHEAD)
-            )
+            waiting = deque(workers.submit(self._chunk, *part) for part in islice(parts, WORKERS))
             try:
                 while waiting:
-                    table, calls, used = waiting.popleft().result()
+                    table = waiting.popleft().result()
                     waiting.extend(workers.submit(self._chunk, *part) for part in islice(parts, 1))
-                    self._tally.add(calls, used)
-                    del calls, used
                     yield table
             finally:
                 workers.shutdown(cancel_futures=True)
 
     def truth(self) -> dict[str, Any]:
-        """Return what is true of all rows that `tables` has yielded."""
+        """Return what is true of all rows, once `tables` has yielded the last."""
         recipe = self._recipe
         known = self._tally.as_json()
         known["story"]["price_change"] = self._price_change()
+        by_model = known["by"]["model"]
         known["story"]["unpriced_models"] = [
-            model.name for model in MODELS if self._card(model.name).instants == ()
-            and known["by"]["model"].get(model.name, {}).get("total_cost") == "0.0000000000"
-        ]  # fmt: skip
+            name for name, sums in by_model.items() if sums["total_cost"] is None
+        ]
         return {
             "generator": {
                 "version": GENERATOR_VERSION,
@@ -169,12 +162,13 @@ class Making:
             **known,
         }
 
-    def _chunk(self, place: int, some: Cells) -> tuple[pa.Table, Calls, Used]:
+    def _chunk(self, place: int, some: Cells) -> pa.Table:
         chance = Chance(self._recipe.seed, place)
         calls = calls_of(some, chance, self._people)
         used = used_by(calls, chance, self._pricer)
-        table = table_of(calls, used, chance, self._people, self._values, self.price_version)
-        return table, calls, used
+        with self._adding:
+            self._tally.add(calls, used)
+        return table_of(calls, used, chance, self._people, self._values, self.price_version)
 
     def _card(self, name: str) -> Any:
         model = MODELS[PLACE_OF[name]]
@@ -188,33 +182,19 @@ class Making:
     def _price_change(self) -> dict[str, Any] | None:
         model = MODELS[PLACE_OF[story.PRICE_CHANGE_MODEL]]
 
+        def dollars(at: datetime, input_tokens: int, output_tokens: int) -> Decimal:
+            cost = self._pricer.price(
+                Usage(input_tokens=input_tokens, output_tokens=output_tokens),
+                provider=model.provider,
+                model=model.name,
+                requested_model=model.name,
+                requested_at=at,
+            )
+            return (cost.total_cost or Decimal(0)) * 1000
+
         def rates(at: datetime) -> tuple[Decimal, Decimal]:
-            found = []
-            for counts in ((1_000_000, 0), (0, 1_000_000)):
-                # One token costs a millionth of this; a million in one prompt costs more.
-                usage = Usage(
-                    input_tokens=counts[0] // 1000,
-                    output_tokens=counts[1] // 1000,
-                    status="reported",
-                    service_tier=model.service_tier,
-                )
-                cost = self._pricer.price(
-                    usage,
-                    provider=model.provider,
-                    model=model.name,
-                    requested_model=model.name,
-                    requested_at=at,
-                )
-                found.append(((cost.total_cost or Decimal(0)) * 1000).normalize())
-            return found[0], found[1]
+            # A thousand tokens, as more in one prompt may cost more each.
+            return dollars(at, 1000, 0), dollars(at, 0, 1000)
 
         card = self._card(story.PRICE_CHANGE_MODEL)
         return price_change(card.instants, rates, self._recipe.days)
-
-
-def whole_table(making: Making) -> pa.Table:
-    """Return all rows of a small sample as one table."""
-    import pyarrow as pa
-
-    with closing(making.tables()) as tables:  # type: ignore[type-var]
-        return pa.concat_tables(list(tables)).combine_chunks()

@@ -8,8 +8,8 @@ from typing import Literal
 Caching = Literal["never", "automatic", "implicit", "marked"]
 """How a provider caches and says so.
 
-`automatic`: reads in steps of 128 tokens, always stated (OpenAI); `implicit`: stated only if
-there are any (Gemini); `marked`: what the caller marks is written and then read (Anthropic).
+`automatic`: reads in steps of 128 tokens, always stated (OpenAI); `implicit`: stated only
+if there are any (Gemini); `marked`: what callers mark is written, then read (Anthropic).
 """
 
 
@@ -104,8 +104,8 @@ MODELS: tuple[Model, ...] = (
         120, 0, answers=False,
     ),
     _claude("claude-haiku-4-5", 520, 8_000),
-    _claude("claude-sonnet-4-6", 880, 15_000),
-    _claude("claude-opus-4-8", 1_350, 21_000),
+    _claude("claude-sonnet-4-6", 880, 11_000),
+    _claude("claude-opus-4-8", 1_350, 14_000),
     _gemini("gemini-2.5-flash-lite", 310, 4_500, None),
     _gemini("gemini-2.5-flash", 430, 5_500, 20),
     _gemini("gemini-3.5-flash", 650, 7_000, 30),

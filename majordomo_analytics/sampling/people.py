@@ -7,20 +7,20 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pyarrow as pa
 
-from majordomo_analytics.sampling import story
 from majordomo_analytics.sampling.chance import mixed, ranks
 from majordomo_analytics.sampling.texts import joined
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from majordomo_analytics.sampling.chance import Ints
 
 ROWS_PER_USER = 20
 FEWEST_USERS = 400
 MOST_USERS = 1_000_000
 
-_TIER_SALT, _NAME_SALT = 11, 12
+_TIER_SALT = 11
 _NAMESPACE = uuid.UUID("6ba7b810-9dad-11d1-80b4-00c04fd430c8")
 
 
@@ -48,7 +48,7 @@ class People:
         object.__setattr__(self, "tiers", _tiers(everyone, self.count))
         # Rank and name have one to one to do with each other, as multiplying by an odd
         # number loses nothing; the names do not show the rank.
-        words = (everyone * 0x9E3779B1 + _NAME_SALT) & 0xFFFFFFFF
+        words = (everyone * 0x9E3779B1 + 0x5BD1E995) & 0xFFFFFFFF
         object.__setattr__(self, "names", joined("u-", words.astype(np.uint64), digits=8))
 
     def there(self, rank: Ints, day: Ints) -> Ints:

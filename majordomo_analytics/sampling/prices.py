@@ -129,7 +129,8 @@ def costs_of(card: Card, counts: Counts, at_us: Ints) -> Costs:
         for part, amount in zip(parts, _amounts(plan, counted, len(rows)), strict=True):
             part[rows] = _rounded(amount, plan.denominator)
         priced[rows] = True
-    return Costs(*parts, priced, tuple(flagged))
+    of_input, of_output, of_tools = parts
+    return Costs(of_input, of_output, of_tools, priced, tuple(flagged))
 
 
 def _periods(card: Card, at_us: Ints) -> list[tuple[Ints, datetime]]:
@@ -199,7 +200,8 @@ def _rounded(amount: Ints, denominator: int) -> Ints:
         message = f"{int(amount.max())} / {denominator} of a dollar is more than 64 bits hold"
         raise OverflowError(message)
     if divisor == 1:
-        return amount * factor
+        exact: Ints = amount * factor
+        return exact
     whole, rest = np.divmod(amount * factor, divisor)
     twice = 2 * rest
     up = (twice > divisor) | ((twice == divisor) & (whole % 2 == 1))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +10,7 @@ import pyarrow as pa
 
 from majordomo_analytics.records.columns import promoted_column
 from majordomo_analytics.records.metadata import PROMOTED_FROM_THE_START
-from majordomo_analytics.records.schemas import arrow_field, arrow_schema
+from majordomo_analytics.records.schemas import arrow_schema
 from majordomo_analytics.sampling import story
 from majordomo_analytics.sampling.models import MODELS
 from majordomo_analytics.sampling.people import api_key_id
@@ -140,25 +139,20 @@ def _calls(calls: Calls, used: Used, chance: Chance) -> dict[str, pa.Array]:
 def _counts(calls: Calls, used: Used) -> dict[str, pa.Array]:
     """Return what the answers say, null where such an answer says nothing."""
     model, known = calls.model, used.has_usage
-    caching = np.array([m.caching for m in MODELS])
-    marked = (caching == "marked")[model] & known
-    always, some = (caching == "automatic")[model] & known, (caching == "implicit")[model] & known
+    marked = np.array([m.caching == "marked" for m in MODELS])[model] & known
     hour = np.array([feature.cache_hour for feature in story.FEATURES])[calls.feature]
     thinks = np.array([m.reasoning_percent is not None for m in MODELS])[model] & known
     audio = np.array([m.says_audio for m in MODELS])[model] & known
-    answers = np.array([m.answers for m in MODELS])[model] & known
     nothing = np.zeros(len(calls), np.int64)
     sources = np.where(known, 1 + calls.streamed, 0)
     return {
         "input_tokens": pa.array(used.input_tokens, mask=~known),
-        "cached_tokens": pa.array(
-            used.cached_tokens, mask=~(marked | always | (some & (used.cached_tokens > 0)))
-        ),
+        "cached_tokens": pa.array(used.cached_tokens, mask=~used.says_cached(calls)),
         "cache_creation_tokens": pa.array(used.written_tokens, mask=~marked),
         "cache_creation_5m_tokens": pa.array(np.where(hour, 0, used.written_tokens), mask=~marked),
         "cache_creation_1h_tokens": pa.array(np.where(hour, used.written_tokens, 0), mask=~marked),
         "input_audio_tokens": pa.array(nothing, mask=~audio),
-        "output_tokens": pa.array(used.output_tokens, mask=~answers),
+        "output_tokens": pa.array(used.output_tokens, mask=~used.says_output(calls)),
         "reasoning_tokens": pa.array(used.reasoning_tokens, mask=~thinks),
         "output_audio_tokens": pa.array(nothing, mask=~audio),
         "usage_status": _taken(["missing", "reported"], known.astype(np.int64)),

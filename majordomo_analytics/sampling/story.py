@@ -101,7 +101,7 @@ FEATURES: tuple[Feature, ...] = (
     Feature(
         "support-chat", 240, "evening", [("support", 1)],
         [("gpt-4.1-mini", 6), ("claude-haiku-4-5", 4)],
-        1_900, 260, streamed=0.9, cached=55, cache_hits=70,
+        1_900, 260, spread=0.35, streamed=0.9, cached=55, cache_hits=70,
     ),
     Feature(
         "search-answers", 190, "always", [("search", 1)],
@@ -310,7 +310,7 @@ LATE_KEY = LateKey(
 )  # fmt: skip
 EXPERIMENTS = (
     Experiment(
-        "short-prompt", "support-chat", date(2026, 6, 22), date(2026, 7, 20),
+        "short-prompt", "support-chat", date(2026, 6, 15), date(2026, 7, 27),
         "control", "short", 70,
     ),
     Experiment(

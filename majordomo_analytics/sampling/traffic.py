@@ -15,6 +15,7 @@ from majordomo_analytics.sampling.models import MODELS, PLACE_OF
 from majordomo_analytics.sampling.volume import HOURS_PER_DAY, IN_LOOP, day_number
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import date
 
     from majordomo_analytics.sampling.chance import Flags, Ints
@@ -32,6 +33,8 @@ _LOOP_FEATURE = next(
     place for place, feature in enumerate(story.FEATURES) if feature.name == story.LOOP.feature
 )
 _BACKOFF_US = 900_000
+_PAUSE_US = 20_000_000
+_CALLS_PER_SESSION = 6
 _ARM_SALT, _SESSION_SALT = 21, 22
 
 TEAMS: tuple[str | None, ...] = (
@@ -116,19 +119,17 @@ def calls_of(cells: Cells, chance: Chance, people: People) -> Calls:
     environment = chance.chosen(tables.environments, feature)
     environment[looping] = PRODUCTION
     team = chance.chosen(tables.teams, feature)
-    step = chance.chosen(tables.steps, feature)
-    step = np.where(tables.has_steps[feature], step, -1)
-    step[looping] = STEPS.index(story.LOOP.step)
+    step = np.where(looping, STEPS.index(story.LOOP.step), -1)
     made = {
         "at_us": at_us, "day": day, "feature": feature, "model": model, "ending": ending,
         "team": team, "environment": environment, "user": user, "step": step,
         "streamed": streamed, "looping": looping,
     }  # fmt: skip
+    made["session"] = _with_sessions(made, cells, chance)
     made["attempt"] = _with_retries(made)
     # What was drawn for another hour has become a retry of this one.
     made["day"] = (made["at_us"] - BEGIN_US) // (HOUR_US * HOURS_PER_DAY)
     made["arm"] = _arms(made)
-    made["session"] = _sessions(made, tables.has_steps)
     calls = Calls(**made)
     return calls.ordered(np.argsort(calls.at_us, kind="stable"))
 
@@ -146,11 +147,10 @@ def _with_retries(made: dict[str, Any]) -> Ints:
         first = np.flatnonzero(failed & (attempt[1:] == 0))
         again = first + 1
         attempt[again] = trial + 1
-        for name in ("model", "team", "environment", "user", "step", "streamed"):
+        for name in ("model", "team", "environment", "user", "step", "session", "streamed"):
             made[name][again] = made[name][first]
-        failed_at = made["at_us"][first]
-        last = failed_at - failed_at % HOUR_US + HOUR_US - 1  # chunks end with the hour
-        made["at_us"][again] = np.minimum(failed_at + _BACKOFF_US * (trial + 1), last)
+        backoff = np.full(len(first), _BACKOFF_US * (trial + 1))
+        made["at_us"][again] = _within_hour(made["at_us"][first], backoff)
         left = (made["ending"][again] == story.LEFT) & ~made["streamed"][again]
         made["ending"][again[left]] = story.COMPLETED
     return attempt
@@ -172,14 +172,33 @@ def _arms(made: dict[str, Any]) -> Ints:
     return arm
 
 
-def _sessions(made: dict[str, Any], has_steps: Flags) -> Ints:
-    """Return the same number for one user's calls of a feature within two hours."""
-    session = np.zeros(len(made["day"]), np.int64)
-    rows = np.flatnonzero(has_steps[made["feature"]] & (made["user"] >= 0))
-    block = made["at_us"][rows] // (2 * HOUR_US)
-    mark = (made["user"][rows] * len(story.FEATURES) + made["feature"][rows]) * 2**20 + block % 2**20
-    session[rows] = (mixed(mark, _SESSION_SALT) >> np.uint64(16)).astype(np.int64) + 1
+def _with_sessions(made: dict[str, Any], cells: Cells, chance: Chance) -> Ints:
+    """Turn neighbours of a feature with steps into sessions; return what each is known by.
+
+    The calls of a session are one user's, some seconds apart, and go through the steps.
+    """
+    tables = _tables()
+    feature = made["feature"]
+    session = np.zeros(len(feature), np.int64)
+    begins = np.cumsum(cells.counts) - cells.counts
+    place = (np.arange(len(feature)) - np.repeat(begins, cells.counts)) % _CALLS_PER_SESSION
+    rows = np.flatnonzero(tables.has_steps[feature] & ~made["looping"])
+    first = rows - place[rows]
+    for name in ("model", "team", "environment", "user"):
+        made[name][rows] = made[name][first]
+    began = made["at_us"][first]
+    pause = place[rows] * _PAUSE_US + chance.below(_PAUSE_US // 2, len(rows))
+    made["at_us"][rows] = np.where(place[rows] == 0, began, _within_hour(began, pause))
+    made["step"][rows] = tables.steps[feature[rows], place[rows]]
+    session[rows] = (mixed(began, _SESSION_SALT) >> np.uint64(16)).astype(np.int64) + 1
     return session
+
+
+def _within_hour(at_us: Ints, later_us: Ints) -> Ints:
+    """Return instants some time later, but of the same hour, with which chunks end."""
+    last = at_us - at_us % HOUR_US + HOUR_US - 1
+    moved: Ints = np.minimum(at_us + later_us, last)
+    return moved
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,12 +240,7 @@ def _tables() -> _Tables:
         streamed=np.stack([shares([1 - f.streamed, f.streamed]) for f in story.FEATURES]),
         environments=np.stack([_choices(each, ENVIRONMENTS) for each in spread]),
         teams=np.stack([_choices(feature.teams, TEAMS) for feature in story.FEATURES]),
-        steps=np.stack(
-            [
-                _choices([(step, 1) for step in feature.steps or STEPS[:1]], STEPS)
-                for feature in story.FEATURES
-            ]
-        ),
+        steps=np.stack([_steps_of(feature.steps) for feature in story.FEATURES]),
         has_users=np.array([feature.users for feature in story.FEATURES]),
         has_steps=np.array([bool(feature.steps) for feature in story.FEATURES]),
         providers=np.array([providers.index(model.provider) for model in MODELS]),
@@ -238,7 +252,14 @@ def _tables() -> _Tables:
 def _choices(weights: Any, names: Any) -> np.ndarray:
     """Return a row of places in `names`, each as often as its weight says."""
     places = np.array([list(names).index(name) for name, _ in weights], np.int16)
-    return places[shares([weight for _, weight in weights])]
+    row: np.ndarray = places[shares([weight for _, weight in weights])]
+    return row
+
+
+def _steps_of(steps: Sequence[str]) -> Ints:
+    """Return the steps of a session in their turn, as places in `STEPS`."""
+    turn = [STEPS.index(step) for step in steps] or [-1]
+    return np.array([turn[n % len(turn)] for n in range(_CALLS_PER_SESSION)])
 
 
 def _hour(instant: datetime) -> int:

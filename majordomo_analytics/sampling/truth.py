@@ -7,9 +7,9 @@ no file is read and no engine asked, so that both can be compared with it.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import date, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -20,13 +20,16 @@ from majordomo_analytics.sampling.traffic import ENVIRONMENTS, TEAMS
 from majordomo_analytics.sampling.volume import day_number
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
     from decimal import Decimal
 
-    from majordomo_analytics.sampling.chance import Ints
+    from majordomo_analytics.sampling.chance import Flags, Ints
     from majordomo_analytics.sampling.people import People
     from majordomo_analytics.sampling.traffic import Calls
     from majordomo_analytics.sampling.usage import Used
+
+Values: TypeAlias = "tuple[Ints, Flags]"
+"""A value for each row, and whether it is known."""
 
 MEASURES = (
     "requests", "errors", "unpriced_requests", "input_tokens", "cached_tokens", "output_tokens",
@@ -34,50 +37,47 @@ MEASURES = (
 )  # fmt: skip
 """What is known of every group; the names are those of the query API."""
 
+_ALWAYS_KNOWN = frozenset(MEASURES[:3])
 _MONEY = frozenset({"input_cost", "output_cost", "total_cost"})
 
 
-@dataclass(slots=True)
 class Sums:
     """Sums by group of one dimension.
 
-    Attributes
+    Parameters
     ----------
     names
         The groups.
-    numbers
-        For each of `MEASURES` and each group, a whole number.
     """
 
-    names: Sequence[str]
-    numbers: list[list[int]] = field(init=False)
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+        self._sums = np.zeros((len(MEASURES), len(names)), object)
+        self._known = np.zeros((len(MEASURES), len(names)), object)
 
-    def __post_init__(self) -> None:
-        self.numbers = [[0] * len(self.names) for _ in MEASURES]
-
-    def add(self, groups: Ints, values: Sequence[Ints]) -> None:
+    def add(self, groups: Ints, values: Mapping[str, Values]) -> None:
         """Add up the values of rows by their group; rows below zero are in none."""
-        if (groups < 0).any():
-            rows = np.flatnonzero(groups >= 0)
-            groups, values = groups[rows], [value[rows] for value in values]
-        for held, value in zip(self.numbers, values, strict=True):
-            added = np.zeros(len(self.names), np.int64)
-            np.add.at(added, groups, value)
-            held[:] = [one + int(other) for one, other in zip(held, added, strict=True)]
+        for place, name in enumerate(MEASURES):
+            value, known = values[name]
+            rows = np.flatnonzero(known & (groups >= 0))
+            added = np.zeros(len(self._names), np.int64)
+            np.add.at(added, groups[rows], value[rows])
+            self._sums[place] += added
+            self._known[place] += np.bincount(groups[rows], minlength=len(self._names))
 
-    def of(self, place: int) -> dict[str, Any]:
-        """Return the sums of a group as JSON has them: money as text."""
-        return {
-            name: money(numbers[place]) if name in _MONEY else numbers[place]
-            for name, numbers in zip(MEASURES, self.numbers, strict=True)
-        }
+    def of(self, group: int) -> dict[str, Any]:
+        """Return the sums of a group as JSON has them: money as text, null if unknown."""
+        said: dict[str, Any] = {}
+        for place, name in enumerate(MEASURES):
+            number = int(self._sums[place, group])
+            known = name in _ALWAYS_KNOWN or self._known[place, group] > 0
+            said[name] = None if not known else money(number) if name in _MONEY else number
+        return said
 
     def as_json(self) -> dict[str, Any]:
         """Return the sums of every group that has requests."""
         return {
-            name: self.of(place)
-            for place, name in enumerate(self.names)
-            if self.numbers[0][place]
+            name: self.of(group) for group, name in enumerate(self._names) if self._sums[0, group]
         }
 
 
@@ -115,11 +115,18 @@ class Tally:
         """Take the requests of a chunk into account."""
         failed = np.array([e.status_code >= 400 or e.outcome != "completed" for e in story.ENDINGS])
         one = np.ones(len(calls), np.int64)
-        values = (
-            one, failed[calls.ending].astype(np.int64), (~used.priced).astype(np.int64),
-            used.input_tokens, used.cached_tokens, used.output_tokens,
-            used.input_cost, used.output_cost, used.total_cost,
-        )  # fmt: skip
+        every = one > 0
+        values: dict[str, Values] = {
+            "requests": (one, every),
+            "errors": (failed[calls.ending].astype(np.int64), every),
+            "unpriced_requests": ((~used.priced).astype(np.int64), every),
+            "input_tokens": (used.input_tokens, used.has_usage),
+            "cached_tokens": (used.cached_tokens, used.says_cached(calls)),
+            "output_tokens": (used.output_tokens, used.says_output(calls)),
+            "input_cost": (used.input_cost, used.priced),
+            "output_cost": (used.output_cost, used.priced),
+            "total_cost": (used.total_cost, used.priced),
+        }
         for sums, group in self._dimensions.values():
             sums.add(group(calls), values)
         self._total.add(one - 1, values)
@@ -200,12 +207,13 @@ def price_change(
     for instant in sorted(instants):
         if 0 < day_number(instant.date()) < days:
             sides = (instant - timedelta(microseconds=1), instant)
-            before, after = (dict(zip(("input", "output"), rates(at), strict=True)) for at in sides)
+            said = [[f"{rate.normalize():f}" for rate in rates(at)] for at in sides]
+            before, after = (dict(zip(("input", "output"), each, strict=True)) for each in said)
             return {
                 "model": story.PRICE_CHANGE_MODEL,
                 "day": str(instant.date()),
-                "usd_per_million_tokens_before": {k: str(v) for k, v in before.items()},
-                "usd_per_million_tokens_after": {k: str(v) for k, v in after.items()},
+                "usd_per_million_tokens_before": before,
+                "usd_per_million_tokens_after": after,
             }
     return None
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from majordomo_analytics.sampling.traffic import Calls
 
 _CACHING = get_args(Caching)
-NEVER, AUTOMATIC, _, MARKED = range(len(_CACHING))
+NEVER, AUTOMATIC, IMPLICIT, MARKED = range(len(_CACHING))
 _LATENCY_SPREAD = 0.45
 _ERROR_MS = sizes(90, 0.5)
 _TIMEOUT_MS = 600_000
@@ -76,6 +76,17 @@ class Used:
         """The whole, in ten-billionths of a dollar."""
         return self.input_cost + self.output_cost
 
+    def says_output(self, calls: Calls) -> Flags:
+        """Return which answers say how many tokens they have."""
+        says: Flags = self.has_usage & (_tables().answers[calls.model] == 1)
+        return says
+
+    def says_cached(self, calls: Calls) -> Flags:
+        """Return which answers say how much of the prompt was cached."""
+        caching = _tables().caching[calls.model]
+        says: Flags = np.where(caching == IMPLICIT, self.cached_tokens > 0, caching != NEVER)
+        return self.has_usage & says
+
 
 def used_by(calls: Calls, chance: Chance, pricer: Pricer) -> Used:
     """Draw what requests used, and price it."""
@@ -118,14 +129,24 @@ def used_by(calls: Calls, chance: Chance, pricer: Pricer) -> Used:
     ]  # fmt: skip
     bytes_each = np.where(calls.streamed, _BYTES_PER_EVENT, _BYTES_PER_TOKEN)
     first_byte_ms, response_ms = _times(calls, chance, output_tokens, input_tokens)
+    input_cost, output_cost, priced, flagged = _costs(calls, has_usage, counts, pricer)
     return Used(
-        has_usage,
-        *counts,
-        *_costs(calls, has_usage, counts, pricer),
-        first_byte_ms,
-        response_ms,
-        _BYTES_AROUND + _BYTES_PER_TOKEN * input_tokens,
-        np.where(has_usage, _BYTES_AROUND + bytes_each * output_tokens, _BYTES_OF_ERROR),
+        has_usage=has_usage,
+        input_tokens=counts[0],
+        output_tokens=counts[1],
+        cached_tokens=counts[2],
+        written_tokens=counts[3],
+        reasoning_tokens=counts[4],
+        input_cost=input_cost,
+        output_cost=output_cost,
+        priced=priced,
+        flagged=flagged,
+        first_byte_ms=first_byte_ms,
+        response_ms=response_ms,
+        request_bytes=_BYTES_AROUND + _BYTES_PER_TOKEN * input_tokens,
+        response_bytes=np.where(
+            has_usage, _BYTES_AROUND + bytes_each * output_tokens, _BYTES_OF_ERROR
+        ),
     )
 
 

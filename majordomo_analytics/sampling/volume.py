@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -71,7 +71,9 @@ def cells(rows: int, *, seed: int, days: int) -> Cells:
 
     Weights are whole numbers, so that they are the same on every machine.
     """
-    hours, features, weights = [], [], []
+    hours: list[int] = []
+    features: list[int] = []
+    weights: list[int] = []
     noise = Chance(seed, VOLUME_PART)
     of_days = noise.below(2 * story.DAY_NOISE_PERCENT + 1, days) - story.DAY_NOISE_PERCENT
     count = days * HOURS_PER_DAY * (len(story.FEATURES) + 1)
@@ -94,9 +96,8 @@ def cells(rows: int, *, seed: int, days: int) -> Cells:
         weights[place] = round(whole * story.LOOP.share / (1 - story.LOOP.share)) // len(looping)
     upto = list(accumulate(weights, initial=0))
     shares = [end * rows // upto[-1] for end in upto]
-    return Cells(
-        np.array(hours, np.int64), np.array(features, np.int64), np.diff(np.array(shares, np.int64))
-    )
+    counts = np.array([end - begin for begin, end in pairwise(shares)], np.int64)
+    return Cells(np.array(hours, np.int64), np.array(features, np.int64), counts)
 
 
 def instant_of(hour: int) -> datetime:
