@@ -18,7 +18,7 @@ IDENTITY := import sys; print(*sys.version_info[:3], sys.base_prefix)
 MINIMUM := import sys; sys.exit(sys.version_info < (3, 11))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test slow-test postgres-test browser-test wheel-test fuzz notebooks lint format docs check bench constraints clean FORCE
+.PHONY: help demo test slow-test postgres-test browser-test wheel-test fuzz notebooks lint format docs sample-data check bench constraints clean FORCE
 
 help: ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ format: $(VENV)/.dev ## Format the code and mend what can be mended
 
 docs: $(VENV)/.dev ## Write the generated parts of the documentation anew
 	$(BIN)/python docs/generate.py
+
+sample-data: $(VENV)/.dev ## Make the shipped sample anew, with its truth and checksums
+	$(BIN)/python -m majordomo_analytics.sampling.shipped
 
 check: lint test slow-test browser-test notebooks wheel-test ## Everything that must pass before a change goes in
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     )
     from majordomo_analytics.ledger.ledger import Ledger, open
     from majordomo_analytics.ledger.result import QueryResult
+    from majordomo_analytics.ledger.sample import sample
     from majordomo_analytics.plan.fields import metadata
     from majordomo_analytics.plan.measures import MEASURES, Measure, measure
     from majordomo_analytics.times import TimeRange
@@ -55,6 +56,7 @@ _HOMES = {
     ),
     "ledger.ledger": ("Ledger", "open"),
     "ledger.result": ("QueryResult",),
+    "ledger.sample": ("sample",),
     "plan.fields": ("metadata",),
     "plan.measures": ("MEASURES", "Measure", "measure"),
     "times": ("TimeRange",),
@@ -83,6 +85,7 @@ __all__ = [
     "measure",
     "metadata",
     "open",
+    "sample",
 ]
 
 

@@ -31,6 +31,7 @@ PUBLIC = [
     "measure",
     "metadata",
     "open",
+    "sample",
 ]
 
 

@@ -14,6 +14,7 @@ from majordomo_analytics.cli.doctor import doctor
 from majordomo_analytics.cli.drain import drain
 from majordomo_analytics.cli.proxy import proxy, settings_help
 from majordomo_analytics.cli.query import query
+from majordomo_analytics.cli.sample import sample
 from majordomo_analytics.errors import MajordomoError
 
 USAGE_ERROR = 2
@@ -30,6 +31,7 @@ app.command(epilog=settings_help() if "proxy" in sys.argv[1:2] else None)(proxy)
 app.command()(drain)
 app.add_typer(keys.app, name="keys")
 app.command()(query)
+app.command()(sample)
 app.command()(doctor)
 
 

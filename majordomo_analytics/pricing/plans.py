@@ -40,7 +40,7 @@ _SIDES = {"input": INPUT, "output": OUTPUT}
 # The places of these come first in every plan, whatever it has prices for.
 _ALWAYS = ("input_tokens", "output_tokens", *MEASURES, *FEES)
 _MEASURE_PLACES = slice(2, 2 + len(MEASURES))
-_NEVER, _ONCE = -1, -2
+_NEVER, ONCE = -1, -2
 
 Counts = tuple[int | None, ...]
 
@@ -109,7 +109,7 @@ class Plan:
     @property
     def bills_each_request(self) -> bool:
         """Whether a request has a price, whatever it uses."""
-        return any(line.place == _ONCE for line in self.lines[0])
+        return any(line.place == ONCE for line in self.lines[0])
 
     def verdict(self, counts: Counts) -> Verdict:
         """Return whether `counts` say all that a price is needed for."""
@@ -135,7 +135,7 @@ class Plan:
         if (input_tokens or output_tokens) and not is_billed_otherwise:
             return "unpriced"
         if any(
-            counts[line.place] is not None if line.place >= 0 else line.place == _ONCE
+            counts[line.place] is not None if line.place >= 0 else line.place == ONCE
             for line in lines
         ):
             return "priceable" if any(count is not None for count in counts) else "no_usage"
@@ -156,7 +156,7 @@ class Plan:
         sums = [0, 0, 0]
         billed: list[int] = []
         for place, parts, hiding_places, side, rate in lines:
-            count = counts[place] if place >= 0 else each_request if place == _ONCE else 0
+            count = counts[place] if place >= 0 else each_request if place == ONCE else 0
             if count is None:
                 for places in hiding_places:
                     if all(counts[hidden] for hidden in places):
@@ -248,7 +248,7 @@ def _is_missed_output(usage_key: str, hiding_counts: tuple[tuple[str, ...], ...]
 
 def _place(usage_key: str, names: tuple[str, ...]) -> int:
     if usage_key == EACH_REQUEST:
-        return _ONCE
+        return ONCE
     return names.index(COUNT_OF[usage_key]) if usage_key in COUNT_OF else _NEVER
 
 

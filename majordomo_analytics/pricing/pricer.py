@@ -135,6 +135,23 @@ class Pricer:
             flags=entry.flags_if_short if is_short else entry.flags,
         )
 
+    def card(
+        self,
+        usage: Usage,
+        *,
+        provider: str,
+        model: str | None,
+        requested_model: str | None,
+        request_path: str = "",
+    ) -> Card:
+        """Return the prices that `price` takes for requests like this, at any time.
+
+        For whoever has many of one kind to price together; of `usage` only what it was
+        served with counts.
+        """
+        host = routed_host(request_path) if provider == ROUTER else ""
+        return self._card(provider, model, requested_model, host, *_served(usage))
+
     def _sum(
         self,
         usage: Usage,
