@@ -120,8 +120,8 @@ def side_by_side(
     Returns
     -------
     rows
-        The plan's columns, and for each measure ``…_before`` (its dtype), ``…_change``
-        (its dtype) and ``…_change_share`` (``Float64``, null when it was 0 or unknown).
+        The plan's columns, and after each measure its ``…_before``, its ``…_change`` (both
+        of its dtype) and its ``…_change_share`` (``Float64``, null when it was 0 or unknown).
     total
         The same of the totals.
     """
@@ -130,11 +130,13 @@ def side_by_side(
     rows = _joined(*_alike(_placed(here, plan), _placed(before, plan), names), keys, plan.measures)
     if plan.grain:
         rows = rows.with_columns(_bucket_at(here, plan.grain))
-    shown = (*plan.columns, *compared_columns(plan.measures))
+    labels = plan.columns[: -len(plan.measures)]
+    shown = [name for m in plan.measures for name in (m.name, *compared_columns([m]))]
     schema = {measure.name: measure_type(measure, plan) for measure in plan.measures}
     one, other = (pl.DataFrame([side.total], schema=schema) for side in (here, before))
     total = _joined(one, other, [], plan.measures)
-    return _in_order(rows.select(shown), plan, order), total.row(0, named=True)
+    rows = _in_order(rows.select([*labels, *shown]), plan, order)
+    return rows, total.select(shown).row(0, named=True)
 
 
 def _joined(

@@ -100,8 +100,8 @@ def writer(unit: str, cells: Sequence[Cell]) -> Callable[[Cell], str]:
         if not isinstance(cell, (int, float, Decimal)):
             return MISSING if cell is None else str(cell)
         if 0 < abs(float(cell)) < least / 2:
-            return f"<{sign}{least:.{digits}f}"
-        return f"{sign}{cell:,.{digits}f}"
+            return f"{'>-' if cell < 0 else '<'}{sign}{least:.{digits}f}"
+        return f"{'-' * (cell < 0)}{sign}{abs(cell):,.{digits}f}"
 
     return write
 

@@ -184,3 +184,13 @@ def test_both_periods_add_up(
         assert (table[name].sum() or 0) == (result.total[name] or 0)
     assert table["requests"].sum() == result.total["requests"] == len(months[10])
     assert table["requests_before"].sum() == result.total["requests_before"] == len(months[9])
+
+
+def test_a_loss_is_a_negative_amount_and_stands_beside_its_measure() -> None:
+    """The sign is in front of the dollar; the columns of one measure stand together."""
+    result = opened().query(dimensions="Team", time_range="2026-10", compare="previous period")
+
+    assert result.to_polars().columns[1:5] == [
+        "total_cost", "total_cost_before", "total_cost_change", "total_cost_change_share",
+    ]  # fmt: skip
+    assert "-$2.00" in repr(result)
