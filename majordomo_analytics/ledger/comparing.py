@@ -121,7 +121,8 @@ def side_by_side(
     -------
     rows
         The plan's columns, and after each measure its ``…_before``, its ``…_change`` (both
-        of its dtype) and its ``…_change_share`` (``Float64``, null when it was 0 or unknown).
+        of its dtype) and its ``…_change_share`` (``Float64``, null when that was 0 or
+        unknown).
     total
         The same of the totals.
     """
