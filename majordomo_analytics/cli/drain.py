@@ -53,7 +53,7 @@ def drain(
         bool,
         typer.Option(
             "--forget-postgres",
-            help="Keep no more rows for the Postgres that was fed from here before; once.",
+            help="Keep no more rows for the Postgres that this data directory had before; once.",
         ),
     ] = False,
     log_format: LogFormatOption = "console",
@@ -67,8 +67,8 @@ def drain(
 
     Ends with 0 when everything reached the lake and, if one is named, Postgres; with 3 when
     something could not be reached or was refused; nothing is lost then, the next run tries
-    again. Once a Postgres was fed from a data directory, its rows wait for it in the spool
-    also while a drain runs without it.
+    again. Once a data directory has a Postgres, its rows wait for it in the spool while a
+    drain runs without it, too.
     """
     from majordomo_analytics.cli.counting import observer_for
     from majordomo_analytics.cli.screen import progress, say, warn

@@ -111,7 +111,8 @@ def proxy(
 def check_what_children_need(settings: Settings) -> None:
     """Raise `MajordomoError` for what would end the drain or the workers, again and again.
 
-    A drain that does holds up the lake, while callers notice nothing.
+    A drain that does holds up the lake, while callers notice nothing. Note which sinks the
+    rows are for, before there are any.
     """
     from majordomo_analytics.apikeys import ApiKeyStore
     from majordomo_analytics.datadir import DataDirectory
@@ -124,8 +125,10 @@ def check_what_children_need(settings: Settings) -> None:
     if settings.postgres:
         require_postgres_extra("--postgres")
         from majordomo_analytics.drain.address import read_address
+        from majordomo_analytics.drain.removal import expect_sink
 
         read_address(settings.postgres, settings.postgres_schema)
+        expect_sink(data, "postgres")
 
 
 @contextmanager

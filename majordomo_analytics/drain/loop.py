@@ -144,7 +144,7 @@ def drain_forever(
     for name in sorted(fed_sinks(data) - positions.keys()):
         place = fed_place(data, name)
         on_trouble(
-            f"the spool keeps every row for {name}{f' at {place!r}' if place else ''}, which was "
+            f"the spool keeps every row for {name}{f' at {place!r}' if place else ''}, which is "
             f"fed from here and is not named now; give --{name}, or --forget-{name}"
         )
 

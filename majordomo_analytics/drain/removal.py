@@ -42,10 +42,22 @@ def remember_sink(data: DataDirectory, sink: str, place: str) -> None:
     flush(data.spool)
 
 
+def expect_sink(data: DataDirectory, sink: str) -> None:
+    """Note that rows are written for a sink that may not have been reached yet.
+
+    Before the first of them is: until its drain has reached the sink, nothing else says so,
+    and a drain that is started without it would remove them.
+    """
+    if fed_place(data, sink) is None:
+        data.spool.mkdir(mode=0o700, parents=True, exist_ok=True)
+        remember_sink(data, sink, "")
+
+
 def fed_place(data: DataDirectory, sink: str) -> str | None:
     """Return where a sink is that was fed from here; None if it was not.
 
-    An empty text is one that an earlier version fed, which did not note where it is.
+    An empty text is one that has not been reached yet, or that an earlier version fed,
+    which did not note where it is.
     """
     try:
         return (data.spool / FED.format(sink)).read_text("utf-8")

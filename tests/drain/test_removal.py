@@ -14,6 +14,7 @@ from majordomo_analytics.drain import removal
 from majordomo_analytics.drain.loop import drain_once
 from majordomo_analytics.drain.removal import (
     check_place,
+    expect_sink,
     fed_place,
     fed_sinks,
     flush_since,
@@ -72,6 +73,19 @@ def test_a_sink_that_was_fed_and_is_not_asked_keeps_everything(data: DataDirecto
     assert remove_drained(data, {"postgres": {uuid: 1}}) == 0
     assert (forget_sink(data, "postgres"), forget_sink(data, "postgres")) == (True, False)
     assert remove_drained(data, {"lake": {uuid: 1}}) == 1
+
+
+def test_a_sink_that_was_never_reached_is_waited_for_too(data: DataDirectory) -> None:
+    """Rows that a proxy wrote for it stay, wherever it will be; what is known is kept."""
+    uuid = spool(data, a_record()).uuid
+
+    expect_sink(data, "postgres")
+
+    assert remove_drained(data, {"lake": {uuid: 1}}) == 0
+    check_place(data, "postgres", "dbname=one")
+    remember_sink(data, "postgres", "dbname=one")
+    expect_sink(data, "postgres")
+    assert fed_place(data, "postgres") == "dbname=one"
 
 
 @pytest.mark.parametrize("fed", ["", None])

@@ -201,3 +201,21 @@ def test_trap_22_a_commit_whose_acknowledgement_is_lost_is_not_made_twice(
 
         outage.check()
     assert line.cuts == 1
+
+
+def test_rows_wait_for_a_postgres_that_was_never_reached(tmp_path: Path, postgres: str) -> None:
+    """Also when the next drain is not told of it: the proxy was, before it wrote any."""
+    provider = Provider()
+    with Upstream(provider) as upstream, Line(postgres) as line:
+        line.break_off("black-hole")
+        with running_proxy(
+            tmp_path / "data", openai_base_url=upstream.url, postgres=line.dsn
+        ) as proxy:
+            assert proxy.post("/v1/chat/completions?script=json").status_code == 200
+            proxy.kill()
+
+    alone = mdm("drain", "--data", str(tmp_path / "data"), "--once")
+    mdm("drain", "--data", str(tmp_path / "data"), "--once", "--postgres", postgres)
+
+    assert "1 rows wait in the spool for postgres" in alone.stderr + alone.stdout
+    assert len(rows_in(tmp_path / "data")) == len(rows_in_postgres(postgres)) == 1
