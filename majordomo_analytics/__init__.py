@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from majordomo_analytics.errors import (
         DataDirectoryError,
         FilterError,
+        LakeBusyError,
         LakeError,
         LakeNotFoundError,
         MajordomoError,
@@ -41,6 +42,7 @@ _HOMES = {
     "errors": (
         "DataDirectoryError",
         "FilterError",
+        "LakeBusyError",
         "LakeError",
         "LakeNotFoundError",
         "MajordomoError",
@@ -65,6 +67,7 @@ __all__ = [
     "MEASURES",
     "DataDirectoryError",
     "FilterError",
+    "LakeBusyError",
     "LakeError",
     "LakeNotFoundError",
     "Ledger",

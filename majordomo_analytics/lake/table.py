@@ -17,9 +17,17 @@ from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_d
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from majordomo_analytics.errors import LakeError, LakeNotFoundError
+from majordomo_analytics.lake.filling import filled
+from majordomo_analytics.lake.properties import (
+    NEW_LAKE,
+    VERSION_PROPERTY,
+    promoted_in,
+    statistics_property,
+    without_demoted,
+)
 from majordomo_analytics.records.columns import COLUMNS
 from majordomo_analytics.records.metadata import PROMOTED_FROM_THE_START
-from majordomo_analytics.records.schemas import arrow_field, arrow_schema, promoted_keys
+from majordomo_analytics.records.schemas import arrow_field, arrow_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,16 +36,7 @@ if TYPE_CHECKING:
 LAKE_VERSION = 1
 """Version of the table's layout, kept as a property of the table itself."""
 
-VERSION_PROPERTY = "majordomo.layoutVersion"
 PARTITION_COLUMN = "requested_date"
-STATISTICS_COLUMNS = (
-    "requested_at",
-    "provider",
-    "model",
-    "status_code",
-    "majordomo_api_key_id",
-    "total_cost",
-)
 MOST_COMMIT_ATTEMPTS = 8
 
 
@@ -55,6 +54,10 @@ class LakeFile:
         How many rows it has.
     first_at, last_at
         The instants of its oldest and newest request, as far as the log says.
+    path
+        Its name in the table's log.
+    size_bytes
+        How large it is.
     """
 
     uri: str
@@ -62,6 +65,8 @@ class LakeFile:
     rows: int
     first_at: datetime | None = None
     last_at: datetime | None = None
+    path: str = ""
+    size_bytes: int = 0
 
     def may_hold(self, first: datetime, last: datetime) -> bool:
         """Return whether a request from `first` to `last` may be in it."""
@@ -82,7 +87,8 @@ class LakeSnapshot:
     version
         The pinned Delta version.
     schema
-        The Arrow schema of the rows, promoted columns included.
+        The Arrow schema of the rows, promoted columns included, and those of demoted keys
+        left out: files that were not rewritten since still have them.
     promoted
         The promoted metadata keys, canonical names in column order.
     files
@@ -127,10 +133,15 @@ def take_snapshot(
     """
     table = _open(uri, version=version, storage_options=storage_options)
     _check_partitioning(table)
-    schema = _schema_of(table)
+    return _snapshot_of(table, str(uri))
+
+
+def _snapshot_of(table: DeltaTable, uri: str) -> LakeSnapshot:
+    schema, promoted = _schema_of(table), _promoted_of(table)
     actions = pa.table(table.get_add_actions(flatten=True))
     days = actions.column(f"partition.{PARTITION_COLUMN}").to_pylist()
     counts = actions.column("num_records").to_pylist()
+    sizes = actions.column("size_bytes").to_pylist()
     paths = actions.column("path").to_pylist()
     firsts, lasts = (_instants(actions, f"{end}.requested_at") for end in ("min", "max"))
     uris = {_tail(file_uri): file_uri for file_uri in table.file_uris()}
@@ -141,17 +152,19 @@ def take_snapshot(
             rows,
             first_at,
             last_at,
+            path,
+            size,
         )
-        for path, day, rows, first_at, last_at in zip(
-            paths, days, counts, firsts, lasts, strict=True
+        for path, day, rows, first_at, last_at, size in zip(
+            paths, days, counts, firsts, lasts, sizes, strict=True
         )
     ]
     files.sort(key=lambda file: (file.requested_date, file.uri))
     return LakeSnapshot(
-        uri=str(uri),
+        uri=uri,
         version=table.version(),
-        schema=schema,
-        promoted=promoted_keys(schema),
+        schema=without_demoted(schema, promoted),
+        promoted=promoted,
         files=tuple(files),
     )
 
@@ -174,19 +187,17 @@ def create_lake(uri: str | Path) -> None:
 
 
 def _make_lake(uri: str | Path) -> None:
-    schema = arrow_schema(PROMOTED_FROM_THE_START)
-    promoted = [name for name in schema.names if name not in arrow_schema().names]
-    statistics = (*STATISTICS_COLUMNS, *(f"`{name}`" for name in promoted))
     try:
         DeltaTable.create(
             str(uri),
-            schema,
+            arrow_schema(PROMOTED_FROM_THE_START),
             mode="ignore",
             partition_by=[PARTITION_COLUMN],
             name="llm_requests",
             description="One row for each request to an LLM provider",
             configuration={
-                "delta.dataSkippingStatsColumns": ",".join(statistics),
+                **NEW_LAKE,
+                **statistics_property(PROMOTED_FROM_THE_START),
                 VERSION_PROPERTY: str(LAKE_VERSION),
             },
             raise_if_key_not_exists=False,
@@ -218,8 +229,16 @@ def _add_missing_columns(uri: str | Path) -> None:
 
 
 def lake_schema(uri: str | Path) -> pa.Schema:
-    """Return the Arrow schema of the lake's rows as it is now; lists no files."""
+    """Return the Arrow schema that rows are appended in; lists no files.
+
+    Columns of demoted keys are among them.
+    """
     return _schema_of(_open(uri))
+
+
+def lake_promoted(uri: str | Path) -> tuple[str, ...]:
+    """Return the promoted metadata keys, canonical names in column order; lists no files."""
+    return _promoted_of(_open(uri))
 
 
 def appended_up_to(uri: str | Path, application: str) -> int:
@@ -235,7 +254,8 @@ def append_once(
     The Delta log records ``(application, last)`` with the rows. Delta does not refuse a
     repeated record, so the number is read back before each attempt: a commit that was made
     but never confirmed is not made twice. One caller at a time may append for one
-    application.
+    application. Columns of metadata keys that `rows` lacks, as of one promoted just now,
+    are filled from the metadata.
 
     Returns
     -------
@@ -257,7 +277,8 @@ def append_once(
             raise LakeError(message)
         properties = CommitProperties(app_transactions=[Transaction(application, last)])
         try:
-            write_deltalake(table, rows, mode="append", commit_properties=properties)
+            fitting = filled(rows, _schema_of(table))
+            write_deltalake(table, fitting, mode="append", commit_properties=properties)
         except CommitFailedError as error:
             if attempt == MOST_COMMIT_ATTEMPTS:
                 message = f"the lake at {str(uri)!r} refused a commit {attempt} times: {error}"
@@ -330,6 +351,10 @@ def _check_partitioning(table: DeltaTable) -> None:
 
 def _schema_of(table: DeltaTable) -> pa.Schema:
     return pa.schema(table.schema().to_arrow())
+
+
+def _promoted_of(table: DeltaTable) -> tuple[str, ...]:
+    return promoted_in(table.metadata().configuration, _schema_of(table))
 
 
 def _tail(path: str) -> str:

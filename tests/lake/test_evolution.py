@@ -16,8 +16,8 @@ from majordomo_analytics.datadir import DataDirectory
 from majordomo_analytics.drain.loop import drain_once
 from majordomo_analytics.errors import LakeError
 from majordomo_analytics.lake import table
+from majordomo_analytics.lake.properties import VERSION_PROPERTY
 from majordomo_analytics.lake.table import (
-    VERSION_PROPERTY,
     append_once,
     create_lake,
     lake_schema,
