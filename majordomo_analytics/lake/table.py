@@ -131,13 +131,14 @@ def take_snapshot(
     LakeError
         If it cannot be read, or a newer version of this package laid it out.
     """
-    table = _open(uri, version=version, storage_options=storage_options)
-    _check_partitioning(table)
-    return _snapshot_of(table, str(uri))
+    table = open_table(uri, version=version, storage_options=storage_options)
+    check_partitioning(table)
+    return snapshot_of(table, str(uri))
 
 
-def _snapshot_of(table: DeltaTable, uri: str) -> LakeSnapshot:
-    schema, promoted = _schema_of(table), _promoted_of(table)
+def snapshot_of(table: DeltaTable, uri: str) -> LakeSnapshot:
+    """Return the files of the version of the table that is open."""
+    schema, promoted = schema_of(table), promoted_of(table)
     actions = pa.table(table.get_add_actions(flatten=True))
     days = actions.column(f"partition.{PARTITION_COLUMN}").to_pylist()
     counts = actions.column("num_records").to_pylist()
@@ -209,9 +210,9 @@ def _make_lake(uri: str | Path) -> None:
 
 def _add_missing_columns(uri: str | Path) -> None:
     for attempt in range(1, MOST_COMMIT_ATTEMPTS + 1):
-        table = _open(uri)
-        _check_partitioning(table)
-        held = set(_schema_of(table).names)
+        table = open_table(uri)
+        check_partitioning(table)
+        held = set(schema_of(table).names)
         # Rows that are there have no value, so a column that is required of new rows may
         # still be null in the table.
         missing = [arrow_field(c).with_nullable(True) for c in COLUMNS if c.name not in held]
@@ -233,17 +234,17 @@ def lake_schema(uri: str | Path) -> pa.Schema:
 
     Columns of demoted keys are among them.
     """
-    return _schema_of(_open(uri))
+    return schema_of(open_table(uri))
 
 
 def lake_promoted(uri: str | Path) -> tuple[str, ...]:
     """Return the promoted metadata keys, canonical names in column order; lists no files."""
-    return _promoted_of(_open(uri))
+    return promoted_of(open_table(uri))
 
 
 def appended_up_to(uri: str | Path, application: str) -> int:
     """Return the last sequence number of `application` in the lake, 0 before the first."""
-    return _open(uri).transaction_version(application) or 0
+    return open_table(uri).transaction_version(application) or 0
 
 
 def append_once(
@@ -268,7 +269,7 @@ def append_once(
         If the lake cannot be written, or holds a part of these rows only.
     """
     for attempt in range(1, MOST_COMMIT_ATTEMPTS + 1):
-        table = _open(uri)
+        table = open_table(uri)
         held = table.transaction_version(application) or 0
         if held >= last:
             return False
@@ -277,7 +278,7 @@ def append_once(
             raise LakeError(message)
         properties = CommitProperties(app_transactions=[Transaction(application, last)])
         try:
-            fitting = filled(rows, _schema_of(table))
+            fitting = filled(rows, schema_of(table))
             write_deltalake(table, fitting, mode="append", commit_properties=properties)
         except CommitFailedError as error:
             if attempt == MOST_COMMIT_ATTEMPTS:
@@ -316,12 +317,13 @@ def _instants(actions: pa.Table, name: str) -> list[datetime | None]:
     return known
 
 
-def _open(
+def open_table(
     uri: str | Path,
     *,
     version: int | None = None,
     storage_options: dict[str, str] | None = None,
 ) -> DeltaTable:
+    """Return the table itself; for the modules of the lake."""
     try:
         table = DeltaTable(str(uri), version=version, storage_options=storage_options)
     except TableNotFoundError as error:
@@ -340,7 +342,8 @@ def _open(
     return table
 
 
-def _check_partitioning(table: DeltaTable) -> None:
+def check_partitioning(table: DeltaTable) -> None:
+    """Raise `LakeError` if this is no table of requests."""
     if table.metadata().partition_columns != [PARTITION_COLUMN]:
         message = (
             f"the Delta table at {table.table_uri!r} is no table of requests: it is not "
@@ -349,12 +352,14 @@ def _check_partitioning(table: DeltaTable) -> None:
         raise LakeError(message)
 
 
-def _schema_of(table: DeltaTable) -> pa.Schema:
+def schema_of(table: DeltaTable) -> pa.Schema:
+    """Return the columns of the table, those of demoted keys included."""
     return pa.schema(table.schema().to_arrow())
 
 
-def _promoted_of(table: DeltaTable) -> tuple[str, ...]:
-    return promoted_in(table.metadata().configuration, _schema_of(table))
+def promoted_of(table: DeltaTable) -> tuple[str, ...]:
+    """Return the promoted keys of the table, in column order."""
+    return promoted_in(table.metadata().configuration, schema_of(table))
 
 
 def _tail(path: str) -> str:
