@@ -13,7 +13,8 @@
     │   └── NewerRecordError       a newer version wrote a record in it
     ├── LakeError                  the lake cannot be read or written (OSError)
     │   ├── LakeNotFoundError      there is no lake yet (FileNotFoundError)
-    │   └── LakeBusyError          somebody else is maintaining it (BlockingIOError)
+    │   ├── LakeBusyError          somebody else is maintaining it (BlockingIOError)
+    │   └── LakeVersionError       it has no such version, or not any more (LookupError)
     ├── PostgresError              Postgres refuses what the drain needs (OSError)
     │   └── PostgresUnreachableError   it does not answer, or not in time
     ├── RowsRefusedError           a sink cannot hold a row as it is (ValueError)
@@ -140,6 +141,20 @@ class LakeBusyError(LakeError, BlockingIOError):
             f"the lake at {uri!r} is being maintained, {doing} has to wait: {holder}; "
             "try again when that is done"
         )
+
+
+class LakeVersionError(LakeError, LookupError):
+    """Raised when the lake has no such version, or parts of it are gone.
+
+    Attributes
+    ----------
+    version
+        What was asked for.
+    """
+
+    def __init__(self, version: object, problem: str, known: str) -> None:
+        self.version = version
+        super().__init__(f"the version {version!r} of the lake {problem}; {known}")
 
 
 class PostgresError(MajordomoError, OSError):

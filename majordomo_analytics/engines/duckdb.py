@@ -214,7 +214,7 @@ class DuckDBEngine:
     def _lacking(
         self, cursor: duckdb.DuckDBPyConnection, table: str, held: frozenset[str]
     ) -> Mapping[str, list[str]]:
-        """Return the promoted columns that files do not have, and how they spell the keys."""
+        """Return the promoted columns that files lack, and how they spell each key."""
         columns = [n for n in self._types if n.startswith(PROMOTED_PREFIX) and n not in held]
         if not columns or "raw_metadata" not in held:
             return {}

@@ -1,9 +1,8 @@
-"""Make few large files of the many small ones that the drain writes, and keep the log short."""
+"""Make few large files of the many small ones of the drain, and keep the log short."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -123,9 +122,7 @@ def compact(
 
         progress(0, rows_in_all)
         for _, files in sorted(chosen.items()):
-            done = done.and_day(
-                rewrite(lake, files, target_bytes=target_bytes, on_rows=on_rows)
-            )
+            done = done.and_day(rewrite(lake, files, target_bytes=target_bytes, on_rows=on_rows))
         if done.days or not is_light:
             shorten_log(lake)
     return done

@@ -168,7 +168,9 @@ def demote(uri: str | Path, keys: str | Iterable[str]) -> tuple[str, ...]:
         promoted = {lookup_name(key): key for key in promoted_of(open_table(lake))}
         for key in wanted:
             if lookup_name(key) not in promoted:
-                raise UnknownNameError("promoted metadata key", key, promoted.values())
+                raise UnknownNameError(
+                    kind="promoted metadata key", name=key, known=promoted.values()
+                )
         gone = {lookup_name(key) for key in wanted}
         _set_promoted(lake, [key for name, key in promoted.items() if name not in gone])
         return tuple(promoted[lookup_name(key)] for key in wanted)

@@ -36,7 +36,6 @@ from majordomo_analytics.records.columns import promoted_column
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from datetime import date
 
     from deltalake import DeltaTable
 
@@ -161,7 +160,7 @@ def _runs(files: Sequence[LakeFile], schema: pa.Schema) -> Iterator[pa.Table]:
 
 
 def _fitting(rows: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Return rows of a file in today's columns: keys are filled, what is unknown is null."""
+    """Return rows of a file in today's columns, those of keys filled."""
     rows = filled(rows, schema)
     columns = [
         rows.column(field.name).cast(field.type)

@@ -238,7 +238,7 @@ def lake_schema(uri: str | Path) -> pa.Schema:
 
 
 def lake_promoted(uri: str | Path) -> tuple[str, ...]:
-    """Return the promoted metadata keys, canonical names in column order; lists no files."""
+    """Return the promoted metadata keys in column order; lists no files."""
     return promoted_of(open_table(uri))
 
 

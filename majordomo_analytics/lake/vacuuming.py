@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from deltalake.exceptions import DeltaError
@@ -16,10 +15,12 @@ from majordomo_analytics.lake.table import open_table
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
 KEPT = timedelta(days=7)
 """How long files that were replaced are kept, unless told otherwise."""
 
+RETENTION_PROPERTY = "delta.deletedFileRetentionDuration"
 LEAST_KEPT = timedelta(hours=1)
 
 
@@ -65,7 +66,8 @@ def vacuum(
     Raises
     ------
     SettingsError
-        If `kept` is less than an hour, without `force`, or negative.
+        If `kept` is less than an hour, without `force`, or negative, or longer than the
+        lake remembers.
     LakeBusyError
         If the lake is being maintained.
     LakeError
@@ -79,12 +81,16 @@ def vacuum(
         raise SettingsError(message)
     with maintenance(uri, doing="vacuum") as lake:
         table = open_table(lake)
+        if kept > KEPT and RETENTION_PROPERTY not in table.metadata().configuration:
+            message = (
+                f"the lake forgets after {KEPT.days} days when a file was replaced; to keep files "
+                f"longer, give the table the property {RETENTION_PROPERTY} before"
+            )
+            raise SettingsError(message)
         hours = int(kept / timedelta(hours=1))
         try:
             # Full: files of a promotion that was cut short stand in no version at all.
-            found = table.vacuum(
-                hours, dry_run=True, enforce_retention_duration=False, full=True
-            )
+            found = table.vacuum(hours, dry_run=True, enforce_retention_duration=False, full=True)
             freed_bytes = sum(_sizes(lake, found))
             if found and not is_trial:
                 _flush_log(lake)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from html import escape
 from typing import TYPE_CHECKING
 
 from majordomo_analytics.errors import QueryError
-from majordomo_analytics.ledger.display import writer
+from majordomo_analytics.ledger.changing import Changing
+from majordomo_analytics.ledger.display import days_said, writer
 from majordomo_analytics.ledger.result import QueryResult
 from majordomo_analytics.ledger.sources import Source, SourceLike, read_source
 from majordomo_analytics.plan.filters import FilterLike, both, read_filters
@@ -18,9 +18,8 @@ from majordomo_analytics.plan.plan import Plan, Query, as_tuple, make_plan
 from majordomo_analytics.times import utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from decimal import Decimal
-    from zoneinfo import ZoneInfo
 
     import pandas as pd  # type: ignore[import-untyped]
     import plotly.graph_objects as go
@@ -28,17 +27,18 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from majordomo_analytics.engines.base import Engine
+    from majordomo_analytics.lake.versions import VersionLike
     from majordomo_analytics.plan.fields import Name
     from majordomo_analytics.plan.measures import MeasureLike
     from majordomo_analytics.plan.plan import OneOrMany
     from majordomo_analytics.plots.series import Kind
-    from majordomo_analytics.times import TimeGrain, TimeRange, TimeRangeLike
+    from majordomo_analytics.times import TimeGrain, TimeRangeLike
 
 DEFAULT_ENGINE = "duckdb"
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
-class Ledger:
+class Ledger(Changing):
     """The requests of one source, and a question that may be begun.
 
     `open` makes one. It never changes: `filter`, `during` and `by` return a new ledger with
@@ -319,7 +319,7 @@ class Ledger:
         said = [
             f"{count:,} request{'' if count == 1 else 's'}",
             "no known cost" if cost is None else writer("USD", [cost])(cost),
-            *_days_said(plan.time_range, engine.span(), plan.zone),
+            *days_said(plan.time_range, engine.span(), plan.zone),
         ]
         names = engine.catalogue().keys()
         if names:
@@ -327,7 +327,7 @@ class Ledger:
         return ", ".join(said)
 
 
-def open(source: SourceLike) -> Ledger:
+def open(source: SourceLike, *, version: VersionLike | None = None) -> Ledger:
     """Open requests to ask about them.
 
     Parameters
@@ -336,15 +336,21 @@ def open(source: SourceLike) -> Ledger:
         A data directory, a Delta table, a Parquet file, folder or glob, a Polars frame or
         an Arrow table. It needs a column ``requested_at``; what else it lacks is unknown.
         A frame's times without a zone are UTC.
+    version
+        An earlier state of a data directory or Delta table: the number of a version, or
+        when the requests were as they are wanted, as a datetime, a date (its first instant
+        in UTC) or either as text. They are the newest by default.
 
     Raises
     ------
     SourceError
-        If it is none of these.
+        If it is none of these, or has no versions.
     DataDirectoryError
         If it is a folder, but not a data directory.
     LakeNotFoundError
         If the data directory has no lake yet.
+    LakeVersionError
+        If there is no such version, or not any more; the error says which there are.
 
     Examples
     --------
@@ -354,7 +360,7 @@ def open(source: SourceLike) -> Ledger:
     >>> ma.open(rows)
     Ledger of a frame: 1 request, $1.2500, 2026-10-05 to 2026-10-05 UTC
     """
-    ledger = Ledger(read_source(source))
+    ledger = Ledger(read_source(source, version=version))
     ledger.source.engine(DEFAULT_ENGINE)
     return ledger
 
@@ -370,15 +376,3 @@ def _several(given: object) -> tuple[object, ...]:
         return tuple(given)
     message = f"{given!r} is no name, and no list of names"
     raise QueryError(message)
-
-
-def _days_said(asked: TimeRange, held: TimeRange, zone: ZoneInfo) -> Iterator[str]:
-    """Yield the first and the last day that are both asked about and held."""
-    if held.start is None or held.end is None:
-        return
-    start = held.start if asked.start is None else max(asked.start, held.start)
-    end = held.end if asked.end is None else min(asked.end, held.end)
-    if start < end:
-        last = end - timedelta(microseconds=1)
-        days = (instant.astimezone(zone).date() for instant in (start, last))
-        yield f"{' to '.join(map(str, days))} {zone.key}"
