@@ -87,13 +87,10 @@ def snapshot_at(uri: str | Path, version: VersionLike) -> LakeSnapshot:
     try:
         snapshot = take_snapshot(uri, version=number)
     except LakeError as error:  # commits are there, but not all that they build on
-        raise LakeVersionError(
-            version, f"cannot be read any more ({error})", _said(known)
-        ) from error
+        why = f"cannot be read any more ({error})"
+        raise LakeVersionError(version, why, _said(known)) from error
     if missing := sum(not Path(file.uri).exists() for file in snapshot.files):
-        why = (
-            f"cannot be read any more: vacuum removed {missing} of its {len(snapshot.files)} files"
-        )
+        why = f"cannot be read any more: {missing} of its {len(snapshot.files)} files were removed"
         raise LakeVersionError(version, why, _said(known))
     return snapshot
 
@@ -103,6 +100,8 @@ def _number(version: VersionLike, known: Sequence[LakeVersion]) -> int:
         if version not in {one.number for one in known}:
             raise LakeVersionError(version, "is not there", _said(known))
         return version
+    if isinstance(version, str) and version.isdecimal():
+        return _number(int(version), known)
     at = _instant(version, known)
     if at > utc_now():
         raise LakeVersionError(version, "is in the future", _said(known))

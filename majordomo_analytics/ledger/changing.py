@@ -60,8 +60,9 @@ class Changing:
         >>> with TemporaryDirectory() as folder:
         ...     create_lake(folder)
         ...     ledger = ma.open(folder)
-        ...     ledger.promote("plan", "Team")
-        Promotion(promoted=('Plan',), already=('Team',), rows_filled=0, files_filled=0, rows_left=0)
+        ...     done = ledger.promote("plan", "Team")
+        >>> done.promoted, done.already
+        (('Plan',), ('Team',))
         """
         return promote(self.source.changeable_lake(), keys, progress=progress)
 
