@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import signal
 import subprocess
 import sys
 import threading
@@ -222,7 +221,10 @@ def test_what_is_no_metadata_key_is_not_promoted(lake: Path) -> None:
         ([""], "'' is no name"),
         (["a\nb"], "is no name of a metadata key"),
         (["x" * 129], "has 129 characters; names of metadata keys are cut at 128"),
-        (["Provider"], "no metadata key: x-majordomo-provider is a control|x-majordomo-provider is"),
+        (
+            ["Provider"],
+            "no metadata key: x-majordomo-provider is a control|x-majordomo-provider is",
+        ),
         ([f"k{n}" for n in range(MOST_PROMOTED)], f"{MOST_PROMOTED} can be at most"),
     ):
         with pytest.raises(SettingsError, match=problem):
