@@ -66,7 +66,7 @@ def compact(
                 )
             if done.days:
                 say(
-                    f"{done.files_before:,} files of {done.days:,} days "
+                    f"{done.files_before:,} files of {done.days:,} day{'s' * (done.days != 1)} "
                     f"({_mib(done.bytes_before)}) became {done.files_after:,} "
                     f"({_mib(done.bytes_after)}); {done.rows:,} rows"
                 )

@@ -234,7 +234,7 @@ def row_groups(lake: Path, condition: str) -> tuple[int, int, int]:
 def test_files_and_row_groups_are_skipped_by_time_and_by_a_promoted_key(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """DuckDB says how many it reads; in small, with runs of 4,000 and groups of 1,000 rows."""
+    """DuckDB says how many it reads; in small: runs of 4,000 rows, groups of 1,000."""
     monkeypatch.setattr(rewriting, "MOST_RUN_ROWS", 4000)
     monkeypatch.setattr(rewriting, "READ_ROWS", 1000)
     monkeypatch.setattr(rewriting, "ROWS_PER_GROUP", 1000)
