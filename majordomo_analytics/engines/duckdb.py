@@ -246,10 +246,10 @@ class DuckDBEngine:
         if "requested_date" not in held:
             at = _converted("requested_at", self._types["requested_at"])
             chosen.append(f"CAST(({at}) AT TIME ZONE 'UTC' AS DATE) AS requested_date")
-        lacking = (column for column in COLUMNS if column.name not in self._types)
+        absent = (column for column in COLUMNS if column.name not in self._types)
         chosen += [
             f"CAST(NULL AS {_STORED[column.type]}) AS {column.name}"
-            for column in lacking
+            for column in absent
             if column.name != "requested_date"
         ]
         return ", ".join(chosen)

@@ -232,7 +232,7 @@ class _Outputs:
 def _replace(lake: Path, files: Sequence[LakeFile], outputs: _Outputs) -> None:
     """Commit that `outputs` stand for `files`, provided that those are all there still."""
     gone = {file.path for file in files}
-    day = {PARTITION_COLUMN: files[0].requested_date.isoformat()}
+    day: dict[str, str | None] = {PARTITION_COLUMN: files[0].requested_date.isoformat()}
     for attempt in range(MOST_COMMIT_ATTEMPTS):
         table = open_table(lake)
         held = set(pa.table(table.get_add_actions(flatten=True)).column("path").to_pylist())

@@ -5,14 +5,17 @@ from __future__ import annotations
 import random
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
 
 from majordomo_analytics.records.metadata import PROMOTED_FROM_THE_START
 from majordomo_analytics.records.schemas import arrow_schema
 
-Request: TypeAlias = "tuple[str, datetime, list[tuple[str, str | None]] | None, str]"
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+Request: TypeAlias = "tuple[str, datetime, Sequence[tuple[str, str | None]] | None, str]"
 """Id, instant, metadata and cost."""
 
 NOON = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -62,10 +65,10 @@ def some_requests(
 ) -> list[list[Request]]:
     """Return batches of requests over days that are over, some spelled as others spell."""
     chance = random.Random(seed)
-    made = []
+    made: list[list[Request]] = []
     for day in range(days):
         for batch in range(batches):
-            rows_of_batch = []
+            rows_of_batch: list[Request] = []
             for number in range(each):
                 at = first + timedelta(days=day, minutes=batch * 7, seconds=number)
                 metadata: list[tuple[str, str | None]] = [("Feature", chance.choice("abc"))]
@@ -80,7 +83,7 @@ def some_requests(
 
 def cost_by(
     key: str,
-    batches: list[list[Request]],
+    batches: Sequence[Sequence[Request]],
 ) -> dict[str, Decimal]:
     """Return the cost by a metadata key, by hand; without one it is (untagged)."""
     costs: dict[str, Decimal] = {}

@@ -12,6 +12,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 import pyarrow as pa
@@ -24,13 +25,16 @@ from majordomo_analytics.lake import rewriting
 from majordomo_analytics.lake.compaction import FEW, compact
 from majordomo_analytics.lake.promotion import demote, promote
 from majordomo_analytics.lake.rewriting import rewrite
-from majordomo_analytics.lake.table import append_once, create_lake, take_snapshot
+from majordomo_analytics.lake.table import append_once, create_lake, open_table, take_snapshot
 from tests.lake.rows import NOON, Request, cost_by, some_requests, tagged
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 BATCHES = some_requests(3, 4, 5)
 
 
-def fill(lake: Path, batches: list[list[Request]]) -> None:
+def fill(lake: Path, batches: Sequence[Sequence[Request]]) -> None:
     create_lake(lake)
     for number, batch in enumerate(batches, 1):
         append_once(lake, tagged(*batch), application="fill", first=number, last=number)
@@ -150,8 +154,7 @@ def test_a_commit_that_comes_in_between_is_kept(
     lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Also one that takes the files away at the last moment."""
-    open_table = rewriting.open_table
-    appended = []
+    appended: list[int] = []
 
     def open_and_be_late(uri: Path) -> DeltaTable:
         table = open_table(uri)

@@ -35,12 +35,13 @@ from tests.lake.rows import Request, cost_by, some_requests, tagged
 from tests.support.records import a_record
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 BATCHES = some_requests(3, 2, 5)
 
 
-def fill(lake: Path, batches: list[list[Request]]) -> None:
+def fill(lake: Path, batches: Sequence[Sequence[Request]]) -> None:
     create_lake(lake)
     for number, batch in enumerate(batches, 1):
         append_once(lake, tagged(*batch), application="fill", first=number, last=number)
@@ -322,7 +323,8 @@ def test_keys_are_promoted_and_demoted_while_a_drain_appends_and_somebody_asks(
     batches = some_requests(6, 2, 20)
     fill(data.lake, batches)
     old = cost_by("Plan", batches)
-    drained, stop, troubles = [0], threading.Event(), []
+    drained, stop = [0], threading.Event()
+    troubles: list[str] = []
     yesterday = datetime.now(UTC) - timedelta(days=1)
 
     def drain() -> None:
