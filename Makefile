@@ -83,12 +83,13 @@ sample-data: $(VENV)/.dev ## Make the shipped sample anew, with its truth and ch
 
 check: lint test slow-test browser-test notebooks wheel-test ## Everything that must pass before a change goes in
 
-bench: $(VENV)/.dev ## Measure relaying, pricing and Postgres beside what they are compared with
+bench: $(VENV)/.dev ## Measure relaying, pricing, Postgres and promotion beside what they are compared with
 	PYTHONPATH=. $(BIN)/python benchmarks/proxy_overhead.py $(ARGS)
 	PYTHONPATH=. $(BIN)/python benchmarks/stream_chunks.py $(ARGS)
 	PYTHONPATH=. $(BIN)/python benchmarks/pricing.py $(ARGS)
 	PYTHONPATH=. $(BIN)/python benchmarks/catch_up.py $(ARGS)
 	PYTHONPATH=. $(BIN)/python benchmarks/postgres_outage.py $(ARGS)
+	PYTHONPATH=. $(BIN)/python benchmarks/promoted.py $(ARGS)
 
 constraints: ## Pin the newest versions that work on this Python, in constraints.txt
 	rm -rf build/constraints

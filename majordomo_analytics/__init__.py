@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from majordomo_analytics.errors import (
         DataDirectoryError,
         FilterError,
+        LakeBusyError,
         LakeError,
         LakeNotFoundError,
+        LakeVersionError,
         MajordomoError,
         MissingExtraError,
         NewerLayoutError,
@@ -29,7 +31,8 @@ if TYPE_CHECKING:
         UnknownNameError,
         UnsupportedByEngineError,
     )
-    from majordomo_analytics.ledger.ledger import Ledger, open
+    from majordomo_analytics.ledger.ledger import Ledger
+    from majordomo_analytics.ledger.opening import open
     from majordomo_analytics.ledger.result import QueryResult
     from majordomo_analytics.ledger.sample import sample
     from majordomo_analytics.plan.fields import metadata
@@ -42,8 +45,10 @@ _HOMES = {
     "errors": (
         "DataDirectoryError",
         "FilterError",
+        "LakeBusyError",
         "LakeError",
         "LakeNotFoundError",
+        "LakeVersionError",
         "MajordomoError",
         "MissingExtraError",
         "NewerLayoutError",
@@ -54,7 +59,8 @@ _HOMES = {
         "UnknownNameError",
         "UnsupportedByEngineError",
     ),
-    "ledger.ledger": ("Ledger", "open"),
+    "ledger.ledger": ("Ledger",),
+    "ledger.opening": ("open",),
     "ledger.result": ("QueryResult",),
     "ledger.sample": ("sample",),
     "plan.fields": ("metadata",),
@@ -67,8 +73,10 @@ __all__ = [
     "MEASURES",
     "DataDirectoryError",
     "FilterError",
+    "LakeBusyError",
     "LakeError",
     "LakeNotFoundError",
+    "LakeVersionError",
     "Ledger",
     "MajordomoError",
     "Measure",

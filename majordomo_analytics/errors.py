@@ -12,7 +12,9 @@
     │   ├── DamagedSpoolError      a file of it is no sound database
     │   └── NewerRecordError       a newer version wrote a record in it
     ├── LakeError                  the lake cannot be read or written (OSError)
-    │   └── LakeNotFoundError      there is no lake yet (FileNotFoundError)
+    │   ├── LakeNotFoundError      there is no lake yet (FileNotFoundError)
+    │   ├── LakeBusyError          somebody else is maintaining it (BlockingIOError)
+    │   └── LakeVersionError       it has no such version, or not any more (LookupError)
     ├── PostgresError              Postgres refuses what the drain needs (OSError)
     │   └── PostgresUnreachableError   it does not answer, or not in time
     ├── RowsRefusedError           a sink cannot hold a row as it is (ValueError)
@@ -124,6 +126,37 @@ class LakeNotFoundError(LakeError, FileNotFoundError):
     """Raised when there is no lake at a path yet."""
 
 
+class LakeBusyError(LakeError, BlockingIOError):
+    """Raised when somebody else is maintaining the lake; nothing was changed.
+
+    Attributes
+    ----------
+    holder
+        Who it is, and since when.
+    """
+
+    def __init__(self, uri: str, doing: str, holder: str) -> None:
+        self.holder = holder
+        super().__init__(
+            f"the lake at {uri!r} is being maintained, {doing} has to wait: {holder}; "
+            "try again when that is done"
+        )
+
+
+class LakeVersionError(LakeError, LookupError):
+    """Raised when the lake has no such version, or parts of it are gone.
+
+    Attributes
+    ----------
+    version
+        What was asked for.
+    """
+
+    def __init__(self, version: object, problem: str, known: str) -> None:
+        self.version = version
+        super().__init__(f"the version {version!r} of the lake {problem}; {known}")
+
+
 class PostgresError(MajordomoError, OSError):
     """Raised when Postgres refuses what the drain needs; nothing was changed there."""
 
@@ -196,7 +229,9 @@ class UnsupportedByEngineError(QueryError, NotImplementedError):
 
 
 def _unpickled(kind: type[MajordomoError], args: tuple[object, ...]) -> MajordomoError:
-    return kind.__new__(kind, *args)
+    error = kind.__new__(kind, *args)
+    error.args = args  # a class of the OSError family that takes facts leaves them empty
+    return error
 
 
 def nearest(name: str, known: Iterable[str], *, most: int = 3) -> tuple[str, ...]:

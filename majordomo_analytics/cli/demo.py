@@ -56,7 +56,7 @@ def demo(
     from majordomo_analytics.cli.screen import warn
     from majordomo_analytics.datadir import DataDirectory
     from majordomo_analytics.drain.loop import drain_once
-    from majordomo_analytics.ledger.ledger import open as open_ledger
+    from majordomo_analytics.ledger.opening import open as open_ledger
     from majordomo_analytics.report import write_report
 
     require_proxy_extra("`mdm demo`")

@@ -85,7 +85,7 @@ def look_over(
     from majordomo_analytics.cli.checks.finding import Finding
     from majordomo_analytics.cli.checks.requests import look_at_requests
     from majordomo_analytics.errors import MajordomoError
-    from majordomo_analytics.ledger.ledger import open as open_ledger
+    from majordomo_analytics.ledger.opening import open as open_ledger
 
     yield places.look_at_directory(data)
     yield places.look_at_disk(data, spool_max_bytes)

@@ -6,6 +6,7 @@ import logging
 import signal
 import threading
 from collections import Counter
+from contextlib import closing
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -56,6 +57,14 @@ def drain(
             help="Keep no more rows for the Postgres that this data directory had before; once.",
         ),
     ] = False,
+    upkeep: Annotated[
+        bool,
+        typer.Option(
+            envvar="MAJORDOMO_LAKE_UPKEEP",
+            help="Compact the lake now and then, and remove files that were replaced a week ago.",
+            show_default=True,
+        ),
+    ] = True,
     log_format: LogFormatOption = "console",
     log_level: LogLevelOption = "warning",
     lifeline: Annotated[
@@ -77,6 +86,7 @@ def drain(
     from majordomo_analytics.drain.lag import LagWatch
     from majordomo_analytics.drain.loop import drain_forever, drain_once
     from majordomo_analytics.drain.removal import fed_place, forget_sink
+    from majordomo_analytics.drain.upkeep import Upkeep
     from majordomo_analytics.drain.waiting import waiting
     from majordomo_analytics.logs import process_name, set_up
     from majordomo_analytics.pricing.bookfile import price_book_for
@@ -129,14 +139,24 @@ def drain(
         # Ctrl-C reaches this process too, but the workers have rows to write still: the
         # supervisor says when the last pass is due.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with LagWatch(directory, observer.on_lag) as lag:
+    keeper = Upkeep(directory.root, on_done=logger.info, on_trouble=logger.warning)
+    with LagWatch(directory, observer.on_lag) as lag, closing(keeper):
 
         def on_pass(sink: str, done: Pass) -> None:
             lag.on_pass(sink, done)
             observer.on_pass(sink, done)
+            if sink == "lake" and done.rows:
+                keeper.count_commit()
 
         try:
-            drain_forever(directory, sinks, stop=stop, on_trouble=logger.warning, on_pass=on_pass)
+            drain_forever(
+                directory,
+                sinks,
+                stop=stop,
+                on_trouble=logger.warning,
+                on_pass=on_pass,
+                tend=keeper.tend if upkeep else lambda: None,
+            )
         except MajordomoError as error:
             logger.critical("the drain ends: %s", error)
             raise typer.Exit(ENDED_UNEXPECTEDLY) from error

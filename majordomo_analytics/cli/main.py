@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from majordomo_analytics import __version__
-from majordomo_analytics.cli import keys
+from majordomo_analytics.cli import keys, metadata
+from majordomo_analytics.cli.compact import compact
 from majordomo_analytics.cli.demo import demo
 from majordomo_analytics.cli.doctor import doctor
 from majordomo_analytics.cli.drain import drain
@@ -30,8 +31,10 @@ app.command()(demo)
 app.command(epilog=settings_help() if "proxy" in sys.argv[1:2] else None)(proxy)
 app.command()(drain)
 app.add_typer(keys.app, name="keys")
+app.add_typer(metadata.app, name="metadata")
 app.command()(query)
 app.command()(sample)
+app.command()(compact)
 app.command()(doctor)
 
 

@@ -73,7 +73,7 @@ def query(
     if form is Format.PARQUET and output is None:
         message = "Parquet is no text for a terminal; say where it goes with --output FILE"
         raise SettingsError(message)
-    from majordomo_analytics.ledger.ledger import open as open_ledger
+    from majordomo_analytics.ledger.opening import open as open_ledger
 
     result = open_ledger(data).query(
         measures=measure or None,

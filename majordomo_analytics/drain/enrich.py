@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import pyarrow as pa
 
+from majordomo_analytics.lake.filling import filled
 from majordomo_analytics.pricing.pricer import pricer_in_use, stated_cost
-from majordomo_analytics.records.columns import promoted_column
-from majordomo_analytics.records.schemas import promoted_keys
+from majordomo_analytics.records.columns import PROMOTED_PREFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,12 +57,8 @@ def row_of(record: RequestRecord, *, created_at: datetime) -> dict[str, Any]:
 def table_of(
     records: Iterable[RequestRecord], schema: pa.Schema, *, created_at: datetime
 ) -> pa.Table:
-    """Return the rows of `records` under the lake's `schema`, promoted columns filled."""
-    promoted = [(key, promoted_column(key)) for key in promoted_keys(schema)]
-    rows = []
-    for record in records:
-        row = row_of(record, created_at=created_at)
-        for key, column in promoted:
-            row[column] = record.metadata.get(key)
-        rows.append(row)
-    return pa.Table.from_pylist(rows, schema=schema)
+    """Return the rows of `records` under the lake's `schema`, columns of keys filled."""
+    rows = [row_of(record, created_at=created_at) for record in records]
+    stored = [field for field in schema if not field.name.startswith(PROMOTED_PREFIX)]
+    table = pa.Table.from_pylist(rows, schema=pa.schema(stored))
+    return filled(table, schema).select(schema.names)

@@ -115,6 +115,7 @@ def drain_forever(
     stop: Event,
     on_trouble: Callable[[str], None] = lambda _: None,
     on_pass: Callable[[str, Pass], None] = lambda _sink, _done: None,
+    tend: Callable[[], None] = lambda: None,
 ) -> None:
     """Drain what is new, every two to five seconds, until `stop` is set; then once more.
 
@@ -131,6 +132,8 @@ def drain_forever(
         at the start with each sink that rows are kept for and that is not given.
     on_pass
         Called, from any thread, with the name of a sink and what a pass did for it.
+    tend
+        Called every few seconds, until `stop` is set.
 
     Raises
     ------
@@ -185,6 +188,7 @@ def drain_forever(
         thread.start()
     while not stop.wait(PAUSE_S):
         remove_drained(data, dict(positions))
+        tend()
         if not all(thread.is_alive() for thread in threads):
             message = "the drain of a sink ended unexpectedly"
             raise SpoolError(message)

@@ -15,10 +15,9 @@ from majordomo_analytics.drain.migrate import migrations
 from majordomo_analytics.drain.repeated import ALSO_READ_AGAIN
 from majordomo_analytics.drain.session import Session
 from majordomo_analytics.errors import LakeError, PostgresError, RowsRefusedError
-from majordomo_analytics.lake.table import lake_schema
+from majordomo_analytics.lake.table import lake_promoted
 from majordomo_analytics.records.columns import COLUMNS
 from majordomo_analytics.records.metadata import PROMOTED_FROM_THE_START
-from majordomo_analytics.records.schemas import promoted_keys
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -160,7 +159,7 @@ class PostgresSink:
     def open(self) -> bool:
         """Connect and migrate, or see whether the connection still answers."""
         with suppress(LakeError):  # then what was promoted when it could last be read
-            self._promoted = promoted_keys(lake_schema(self._lake))
+            self._promoted = lake_promoted(self._lake)
         if self._session.is_open:
             try:
                 with self._answering(self._connect_timeout_s) as connection:

@@ -23,6 +23,7 @@ from majordomo_analytics.engines.base import Selected
 from majordomo_analytics.engines.sql.compiler import TABLE, compile_plan, compile_requests
 from majordomo_analytics.engines.sql.dialects import DUCKDB
 from majordomo_analytics.errors import LakeError, QueryError, ResultOverflowError, SourceError
+from majordomo_analytics.lake.filling import spellings_of
 from majordomo_analytics.plan.fields import Catalogue, Kind, column_kind
 from majordomo_analytics.records.columns import BY_NAME, COLUMNS, PROMOTED_PREFIX
 from majordomo_analytics.records.metadata import canonical_name, lookup_name
@@ -59,6 +60,7 @@ class DuckDBEngine:
         self._database = duckdb.connect(":memory:", config=SETTINGS)
         self._database.execute("SET GLOBAL TimeZone = 'UTC'")
         self._columns_of: dict[str, frozenset[str]] = {}
+        self._spellings_in: dict[str, list[str]] = {}
         if "requested_at" not in self._types:
             known = ", ".join(list(self._types)[:10]) or "none"
             message = f"requests need a column 'requested_at'; the columns here are: {known}"
@@ -157,9 +159,9 @@ class DuckDBEngine:
         """The stored spellings of each metadata key, the canonical one first."""
         keys = self.sql(f"SELECT DISTINCT UNNEST(MAP_KEYS(raw_metadata)) AS key FROM {TABLE}")
         found = defaultdict(list)
-        for key in sorted(keys["key"], key=lambda key: (key != canonical_name(key), key)):
+        for key in keys["key"]:
             found[lookup_name(key)].append(key)
-        return {name: tuple(spellings) for name, spellings in found.items()}
+        return {name: tuple(spellings_of(name, stored)) for name, stored in found.items()}
 
     @cached_property
     def _span(self) -> TimeRange:
@@ -179,7 +181,10 @@ class DuckDBEngine:
         """Give a connection in which `llm_requests` is what may lie in a time range."""
         with closing(self._database.cursor()) as cursor, _told_plainly():
             tables = self._tables(cursor, asked)
-            selects = [f"SELECT {self._as_ours(held)} FROM {table}" for table, held in tables]
+            selects = [
+                f"SELECT {self._as_ours(held, self._lacking(cursor, table, held))} FROM {table}"
+                for table, held in tables
+            ]
             view = " UNION ALL ".join(selects)
             cursor.execute(f"CREATE TEMPORARY VIEW {TABLE} AS {view}")
             yield cursor
@@ -212,7 +217,21 @@ class DuckDBEngine:
             alike[self._columns_of[path]].append(path)
         return [(_read_parquet(group), held) for held, group in alike.items()]
 
-    def _as_ours(self, held: frozenset[str]) -> str:
+    def _lacking(
+        self, cursor: duckdb.DuckDBPyConnection, table: str, held: frozenset[str]
+    ) -> Mapping[str, list[str]]:
+        """Return the promoted columns that files lack, and how they spell each key."""
+        columns = [n for n in self._types if n.startswith(PROMOTED_PREFIX) and n not in held]
+        if not columns or "raw_metadata" not in held:
+            return {}
+        if table not in self._spellings_in:
+            metadata = _converted("raw_metadata", self._types["raw_metadata"])
+            found = cursor.execute(f"SELECT DISTINCT UNNEST(MAP_KEYS({metadata})) FROM {table}")
+            self._spellings_in[table] = [name for (name,) in found.fetchall()]
+        stored = self._spellings_in[table]
+        return {name: spellings_of(name.removeprefix(PROMOTED_PREFIX), stored) for name in columns}
+
+    def _as_ours(self, held: frozenset[str], lacking: Mapping[str, list[str]]) -> str:
         """Return the select list that gives each column its type in our own table.
 
         A file older than a promoted key has no column for it, but has it in its metadata;
@@ -224,19 +243,19 @@ class DuckDBEngine:
                 value = _converted(name, stored)
             elif name == "requested_date":
                 continue
-            elif name.startswith(PROMOTED_PREFIX) and "raw_metadata" in held:
-                key = name.removeprefix(PROMOTED_PREFIX)
-                value = f"COALESCE(raw_metadata[{_text(key)}], raw_metadata[{_text(key.lower())}])"
+            elif lacking.get(name):
+                metadata = _converted("raw_metadata", self._types["raw_metadata"])
+                value = f"COALESCE({', '.join(f'({metadata})[{_text(k)}]' for k in lacking[name])})"
             else:
                 value = f"CAST(NULL AS {stored})"
             chosen.append(f"{value} AS {_quoted(name)}")
         if "requested_date" not in held:
             at = _converted("requested_at", self._types["requested_at"])
             chosen.append(f"CAST(({at}) AT TIME ZONE 'UTC' AS DATE) AS requested_date")
-        lacking = (column for column in COLUMNS if column.name not in self._types)
+        absent = (column for column in COLUMNS if column.name not in self._types)
         chosen += [
             f"CAST(NULL AS {_STORED[column.type]}) AS {column.name}"
-            for column in lacking
+            for column in absent
             if column.name != "requested_date"
         ]
         return ", ".join(chosen)

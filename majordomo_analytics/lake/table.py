@@ -17,9 +17,17 @@ from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_d
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from majordomo_analytics.errors import LakeError, LakeNotFoundError
+from majordomo_analytics.lake.filling import filled
+from majordomo_analytics.lake.properties import (
+    NEW_LAKE,
+    VERSION_PROPERTY,
+    promoted_in,
+    statistics_property,
+    without_demoted,
+)
 from majordomo_analytics.records.columns import COLUMNS
 from majordomo_analytics.records.metadata import PROMOTED_FROM_THE_START
-from majordomo_analytics.records.schemas import arrow_field, arrow_schema, promoted_keys
+from majordomo_analytics.records.schemas import arrow_field, arrow_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,16 +36,7 @@ if TYPE_CHECKING:
 LAKE_VERSION = 1
 """Version of the table's layout, kept as a property of the table itself."""
 
-VERSION_PROPERTY = "majordomo.layoutVersion"
 PARTITION_COLUMN = "requested_date"
-STATISTICS_COLUMNS = (
-    "requested_at",
-    "provider",
-    "model",
-    "status_code",
-    "majordomo_api_key_id",
-    "total_cost",
-)
 MOST_COMMIT_ATTEMPTS = 8
 
 
@@ -55,6 +54,10 @@ class LakeFile:
         How many rows it has.
     first_at, last_at
         The instants of its oldest and newest request, as far as the log says.
+    path
+        Its name in the table's log.
+    size_bytes
+        How large it is.
     """
 
     uri: str
@@ -62,6 +65,8 @@ class LakeFile:
     rows: int
     first_at: datetime | None = None
     last_at: datetime | None = None
+    path: str = ""
+    size_bytes: int = 0
 
     def may_hold(self, first: datetime, last: datetime) -> bool:
         """Return whether a request from `first` to `last` may be in it."""
@@ -82,7 +87,8 @@ class LakeSnapshot:
     version
         The pinned Delta version.
     schema
-        The Arrow schema of the rows, promoted columns included.
+        The Arrow schema of the rows, promoted columns included, and those of demoted keys
+        left out: files that were not rewritten since still have them.
     promoted
         The promoted metadata keys, canonical names in column order.
     files
@@ -125,12 +131,18 @@ def take_snapshot(
     LakeError
         If it cannot be read, or a newer version of this package laid it out.
     """
-    table = _open(uri, version=version, storage_options=storage_options)
-    _check_partitioning(table)
-    schema = _schema_of(table)
+    table = open_table(uri, version=version, storage_options=storage_options)
+    check_partitioning(table)
+    return snapshot_of(table, str(uri))
+
+
+def snapshot_of(table: DeltaTable, uri: str) -> LakeSnapshot:
+    """Return the files of the version of the table that is open."""
+    schema, promoted = schema_of(table), promoted_of(table)
     actions = pa.table(table.get_add_actions(flatten=True))
     days = actions.column(f"partition.{PARTITION_COLUMN}").to_pylist()
     counts = actions.column("num_records").to_pylist()
+    sizes = actions.column("size_bytes").to_pylist()
     paths = actions.column("path").to_pylist()
     firsts, lasts = (_instants(actions, f"{end}.requested_at") for end in ("min", "max"))
     uris = {_tail(file_uri): file_uri for file_uri in table.file_uris()}
@@ -141,17 +153,19 @@ def take_snapshot(
             rows,
             first_at,
             last_at,
+            path,
+            size,
         )
-        for path, day, rows, first_at, last_at in zip(
-            paths, days, counts, firsts, lasts, strict=True
+        for path, day, rows, first_at, last_at, size in zip(
+            paths, days, counts, firsts, lasts, sizes, strict=True
         )
     ]
     files.sort(key=lambda file: (file.requested_date, file.uri))
     return LakeSnapshot(
-        uri=str(uri),
+        uri=uri,
         version=table.version(),
-        schema=schema,
-        promoted=promoted_keys(schema),
+        schema=without_demoted(schema, promoted),
+        promoted=promoted,
         files=tuple(files),
     )
 
@@ -174,19 +188,17 @@ def create_lake(uri: str | Path) -> None:
 
 
 def _make_lake(uri: str | Path) -> None:
-    schema = arrow_schema(PROMOTED_FROM_THE_START)
-    promoted = [name for name in schema.names if name not in arrow_schema().names]
-    statistics = (*STATISTICS_COLUMNS, *(f"`{name}`" for name in promoted))
     try:
         DeltaTable.create(
             str(uri),
-            schema,
+            arrow_schema(PROMOTED_FROM_THE_START),
             mode="ignore",
             partition_by=[PARTITION_COLUMN],
             name="llm_requests",
             description="One row for each request to an LLM provider",
             configuration={
-                "delta.dataSkippingStatsColumns": ",".join(statistics),
+                **NEW_LAKE,
+                **statistics_property(PROMOTED_FROM_THE_START),
                 VERSION_PROPERTY: str(LAKE_VERSION),
             },
             raise_if_key_not_exists=False,
@@ -198,9 +210,9 @@ def _make_lake(uri: str | Path) -> None:
 
 def _add_missing_columns(uri: str | Path) -> None:
     for attempt in range(1, MOST_COMMIT_ATTEMPTS + 1):
-        table = _open(uri)
-        _check_partitioning(table)
-        held = set(_schema_of(table).names)
+        table = open_table(uri)
+        check_partitioning(table)
+        held = set(schema_of(table).names)
         # Rows that are there have no value, so a column that is required of new rows may
         # still be null in the table.
         missing = [arrow_field(c).with_nullable(True) for c in COLUMNS if c.name not in held]
@@ -218,13 +230,21 @@ def _add_missing_columns(uri: str | Path) -> None:
 
 
 def lake_schema(uri: str | Path) -> pa.Schema:
-    """Return the Arrow schema of the lake's rows as it is now; lists no files."""
-    return _schema_of(_open(uri))
+    """Return the Arrow schema that rows are appended in; lists no files.
+
+    Columns of demoted keys are among them.
+    """
+    return schema_of(open_table(uri))
+
+
+def lake_promoted(uri: str | Path) -> tuple[str, ...]:
+    """Return the promoted metadata keys in column order; lists no files."""
+    return promoted_of(open_table(uri))
 
 
 def appended_up_to(uri: str | Path, application: str) -> int:
     """Return the last sequence number of `application` in the lake, 0 before the first."""
-    return _open(uri).transaction_version(application) or 0
+    return open_table(uri).transaction_version(application) or 0
 
 
 def append_once(
@@ -235,7 +255,8 @@ def append_once(
     The Delta log records ``(application, last)`` with the rows. Delta does not refuse a
     repeated record, so the number is read back before each attempt: a commit that was made
     but never confirmed is not made twice. One caller at a time may append for one
-    application.
+    application. Columns of metadata keys that `rows` lacks, as of one promoted just now,
+    are filled from the metadata.
 
     Returns
     -------
@@ -248,7 +269,7 @@ def append_once(
         If the lake cannot be written, or holds a part of these rows only.
     """
     for attempt in range(1, MOST_COMMIT_ATTEMPTS + 1):
-        table = _open(uri)
+        table = open_table(uri)
         held = table.transaction_version(application) or 0
         if held >= last:
             return False
@@ -257,7 +278,8 @@ def append_once(
             raise LakeError(message)
         properties = CommitProperties(app_transactions=[Transaction(application, last)])
         try:
-            write_deltalake(table, rows, mode="append", commit_properties=properties)
+            fitting = filled(rows, schema_of(table))
+            write_deltalake(table, fitting, mode="append", commit_properties=properties)
         except CommitFailedError as error:
             if attempt == MOST_COMMIT_ATTEMPTS:
                 message = f"the lake at {str(uri)!r} refused a commit {attempt} times: {error}"
@@ -295,12 +317,13 @@ def _instants(actions: pa.Table, name: str) -> list[datetime | None]:
     return known
 
 
-def _open(
+def open_table(
     uri: str | Path,
     *,
     version: int | None = None,
     storage_options: dict[str, str] | None = None,
 ) -> DeltaTable:
+    """Return the table itself; for the modules of the lake."""
     try:
         table = DeltaTable(str(uri), version=version, storage_options=storage_options)
     except TableNotFoundError as error:
@@ -319,7 +342,8 @@ def _open(
     return table
 
 
-def _check_partitioning(table: DeltaTable) -> None:
+def check_partitioning(table: DeltaTable) -> None:
+    """Raise `LakeError` if this is no table of requests."""
     if table.metadata().partition_columns != [PARTITION_COLUMN]:
         message = (
             f"the Delta table at {table.table_uri!r} is no table of requests: it is not "
@@ -328,8 +352,14 @@ def _check_partitioning(table: DeltaTable) -> None:
         raise LakeError(message)
 
 
-def _schema_of(table: DeltaTable) -> pa.Schema:
+def schema_of(table: DeltaTable) -> pa.Schema:
+    """Return the columns of the table, those of demoted keys included."""
     return pa.schema(table.schema().to_arrow())
+
+
+def promoted_of(table: DeltaTable) -> tuple[str, ...]:
+    """Return the promoted keys of the table, in column order."""
+    return promoted_in(table.metadata().configuration, schema_of(table))
 
 
 def _tail(path: str) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from html import escape
 from typing import TYPE_CHECKING, TypeAlias
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+    from zoneinfo import ZoneInfo
+
+    from majordomo_analytics.times import TimeRange
 
 Cell: TypeAlias = "Decimal | int | float | str | bool | date | datetime | None"
 
@@ -170,3 +173,15 @@ def _unit_shown(name: str, unit: str) -> str:
     """Leave out a unit that the name or the numbers say already."""
     said = unit in ("", "share", "requests", "USD", name) or unit in name.split("_")
     return "" if said else unit
+
+
+def days_said(asked: TimeRange, held: TimeRange, zone: ZoneInfo) -> Iterator[str]:
+    """Yield the first and the last day that are both asked about and held."""
+    if held.start is None or held.end is None:
+        return
+    start = held.start if asked.start is None else max(asked.start, held.start)
+    end = held.end if asked.end is None else min(asked.end, held.end)
+    if start < end:
+        last = end - timedelta(microseconds=1)
+        days = (instant.astimezone(zone).date() for instant in (start, last))
+        yield f"{' to '.join(map(str, days))} {zone.key}"

@@ -4,24 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 from html import escape
 from typing import TYPE_CHECKING
 
 from majordomo_analytics.engines.base import read
 from majordomo_analytics.errors import QueryError
 from majordomo_analytics.ledger.asking import ask
-from majordomo_analytics.ledger.display import writer
-from majordomo_analytics.ledger.sources import Source, SourceLike, read_source
+from majordomo_analytics.ledger.changing import Changing
+from majordomo_analytics.ledger.display import days_said, writer
 from majordomo_analytics.plan.filters import FilterLike, both, read_filters
 from majordomo_analytics.plan.measures import Measure
 from majordomo_analytics.plan.plan import Plan, Query, as_tuple, make_plan
 from majordomo_analytics.times import utc_now
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from decimal import Decimal
-    from zoneinfo import ZoneInfo
 
     import pandas as pd  # type: ignore[import-untyped]
     import plotly.graph_objects as go
@@ -30,17 +28,18 @@ if TYPE_CHECKING:
 
     from majordomo_analytics.engines.base import Engine
     from majordomo_analytics.ledger.result import QueryResult
+    from majordomo_analytics.ledger.sources import Source
     from majordomo_analytics.plan.fields import Name
     from majordomo_analytics.plan.measures import MeasureLike
     from majordomo_analytics.plan.plan import OneOrMany
     from majordomo_analytics.plots.series import Kind
-    from majordomo_analytics.times import TimeGrain, TimeRange, TimeRangeLike
+    from majordomo_analytics.times import TimeGrain, TimeRangeLike
 
 DEFAULT_ENGINE = "duckdb"
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
-class Ledger:
+class Ledger(Changing):
     """The requests of one source, and a question that may be begun.
 
     `open` makes one. It never changes: `filter`, `during` and `by` return a new ledger with
@@ -333,44 +332,12 @@ class Ledger:
         said = [
             f"{count:,} request{'' if count == 1 else 's'}",
             "no known cost" if cost is None else writer("USD", [cost])(cost),
-            *_days_said(plan.time_range, engine.span(), plan.zone),
+            *days_said(plan.time_range, engine.span(), plan.zone),
         ]
         names = engine.catalogue().keys()
         if names:
             said.append(f"by {', '.join(names[:12])}{' …' if len(names) > 12 else ''}")
         return ", ".join(said)
-
-
-def open(source: SourceLike) -> Ledger:
-    """Open requests to ask about them.
-
-    Parameters
-    ----------
-    source
-        A data directory, a Delta table, a Parquet file, folder or glob, a Polars frame or
-        an Arrow table. It needs a column ``requested_at``; what else it lacks is unknown.
-        A frame's times without a zone are UTC.
-
-    Raises
-    ------
-    SourceError
-        If it is none of these.
-    DataDirectoryError
-        If it is a folder, but not a data directory.
-    LakeNotFoundError
-        If the data directory has no lake yet.
-
-    Examples
-    --------
-    >>> import polars as pl
-    >>> import majordomo_analytics as ma
-    >>> rows = pl.DataFrame({"requested_at": ["2026-10-05T09:00Z"], "total_cost": ["1.25"]})
-    >>> ma.open(rows)
-    Ledger of a frame: 1 request, $1.2500, 2026-10-05 to 2026-10-05 UTC
-    """
-    ledger = Ledger(read_source(source))
-    ledger.source.engine(DEFAULT_ENGINE)
-    return ledger
 
 
 def _plan(question: Query, engine: Engine) -> Plan:
@@ -384,15 +351,3 @@ def _several(given: object) -> tuple[object, ...]:
         return tuple(given)
     message = f"{given!r} is no name, and no list of names"
     raise QueryError(message)
-
-
-def _days_said(asked: TimeRange, held: TimeRange, zone: ZoneInfo) -> Iterator[str]:
-    """Yield the first and the last day that are both asked about and held."""
-    if held.start is None or held.end is None:
-        return
-    start = held.start if asked.start is None else max(asked.start, held.start)
-    end = held.end if asked.end is None else min(asked.end, held.end)
-    if start < end:
-        last = end - timedelta(microseconds=1)
-        days = (instant.astimezone(zone).date() for instant in (start, last))
-        yield f"{' to '.join(map(str, days))} {zone.key}"

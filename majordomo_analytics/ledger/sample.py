@@ -6,7 +6,7 @@ import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from majordomo_analytics.ledger.ledger import open as open_ledger
+from majordomo_analytics.ledger.opening import open as open_ledger
 from majordomo_analytics.sampling.making import DEFAULT_SEED, Recipe
 from majordomo_analytics.sampling.shipped import REQUESTS, SHIPPED, cached_sample
 

@@ -14,6 +14,7 @@ from majordomo_analytics.datadir import MARKER, DataDirectory
 from majordomo_analytics.engines.duckdb import DuckDBEngine, ParquetFiles
 from majordomo_analytics.errors import LakeError, LakeNotFoundError, SourceError, UnknownNameError
 from majordomo_analytics.lake.table import LakeSnapshot, take_snapshot
+from majordomo_analytics.lake.versions import VersionLike, snapshot_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,11 +49,33 @@ class Source:
         What it is, for a person to read.
     pin
         Returns its present state; rows and totals of a question are read from one.
+    lake
+        Where the Delta table is, if it is one.
+    version
+        The version of it that is asked, if not the newest.
     """
 
     label: str
     pin: Pins
+    lake: Path | None = None
+    version: VersionLike | None = None
     _engines: dict[str, tuple[Pinned, Engine]] = field(default_factory=dict)
+
+    def changeable_lake(self) -> Path:
+        """Return where the lake is, for what changes it.
+
+        Raises
+        ------
+        SourceError
+            If the source is none, or an earlier version of one.
+        """
+        if self.lake is None:
+            message = f"{self.label} is no lake: only a data directory or Delta table is changed"
+            raise SourceError(message)
+        if self.version is not None:
+            message = f"{self.label} cannot be changed; open it without a version"
+            raise SourceError(message)
+        return self.lake
 
     def engine(self, name: str) -> Engine:
         """Return an engine over the present state; the same one until that changes.
@@ -73,16 +96,30 @@ class Source:
         return engine
 
 
-def read_source(given: SourceLike) -> Source:
-    """Return the source that `given` is.
+def read_source(given: SourceLike, *, version: VersionLike | None = None) -> Source:
+    """Return the source that `given` is, a lake as it was at a version.
 
     Raises
     ------
     SourceError
-        If it is none of those that can be read.
+        If it is none of those that can be read, or has no versions.
     DataDirectoryError
         If it is a folder that holds neither.
+    LakeVersionError
+        If there is no such version.
     """
+    source = _read(given)
+    if version is None:
+        return source
+    if source.lake is None:
+        message = f"{source.label} has no versions: only a data directory or Delta table has"
+        raise SourceError(message)
+    pinned = snapshot_at(source.lake, version)
+    label = f"{source.label} at version {pinned.version}"
+    return Source(label, lambda: pinned, source.lake, pinned.version)
+
+
+def _read(given: SourceLike) -> Source:
     if isinstance(given, pl.LazyFrame):
         given = given.collect()
     if isinstance(given, pl.DataFrame):
@@ -138,7 +175,7 @@ def _lake(text: str, path: Path) -> Source:
             raise LakeError(message) from error
 
     pin()
-    return Source(text, pin)
+    return Source(text, pin, path)
 
 
 def _parquet(text: str, pattern: str) -> Source:

@@ -147,6 +147,11 @@ class Settings:
     price_book: str = setting(
         "", "a TOML file of your own prices; without, prices.toml in the data directory"
     )
+    lake_upkeep: bool = setting(
+        True,
+        "have the drain compact the lake now and then, and remove files that were replaced a "
+        "week ago",
+    )
     log_level: str = setting(
         "warning", "debug, info, warning, error or critical", choices=LOG_LEVELS
     )

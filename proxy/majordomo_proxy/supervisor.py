@@ -350,6 +350,7 @@ def _drain_environment(settings: Settings) -> dict[str, str]:
         POSTGRES_VARIABLE: settings.postgres,
         "MAJORDOMO_POSTGRES_SCHEMA": settings.postgres_schema,
         "MAJORDOMO_PRICE_BOOK": settings.price_book,
+        "MAJORDOMO_LAKE_UPKEEP": str(settings.lake_upkeep).lower(),
         FORMAT_VARIABLE: settings.log_format,
         LEVEL_VARIABLE: settings.log_level,
     }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
-from majordomo_analytics.ledger.ledger import open as open_ledger
+from majordomo_analytics.ledger.opening import open as open_ledger
 from majordomo_analytics.report import write_report
 
 playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

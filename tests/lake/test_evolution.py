@@ -16,8 +16,8 @@ from majordomo_analytics.datadir import DataDirectory
 from majordomo_analytics.drain.loop import drain_once
 from majordomo_analytics.errors import LakeError
 from majordomo_analytics.lake import table
+from majordomo_analytics.lake.properties import VERSION_PROPERTY
 from majordomo_analytics.lake.table import (
-    VERSION_PROPERTY,
     append_once,
     create_lake,
     lake_schema,
@@ -162,7 +162,7 @@ def test_columns_that_somebody_else_adds_at_the_same_moment_are_not_added_twice(
     """The commit fails, and the table is looked at again."""
     lake = tmp_path / "lake"
     write_older_lake(lake, "a")
-    open_table = table._open
+    open_table = table.open_table
     looks = []
 
     def look_and_be_late(uri: Path) -> DeltaTable:
@@ -172,7 +172,7 @@ def test_columns_that_somebody_else_adds_at_the_same_moment_are_not_added_twice(
             create_lake(uri)
         return seen
 
-    monkeypatch.setattr(table, "_open", look_and_be_late)
+    monkeypatch.setattr(table, "open_table", look_and_be_late)
     create_lake(lake)
 
     names = lake_schema(lake).names

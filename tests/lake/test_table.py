@@ -12,8 +12,8 @@ import pytest
 from deltalake import DeltaTable, write_deltalake
 
 from majordomo_analytics.errors import LakeError, LakeNotFoundError
+from majordomo_analytics.lake.properties import VERSION_PROPERTY
 from majordomo_analytics.lake.table import (
-    VERSION_PROPERTY,
     LakeSnapshot,
     append_once,
     appended_up_to,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
-from majordomo_analytics.ledger.ledger import open as open_ledger
+from majordomo_analytics.ledger.opening import open as open_ledger
 from majordomo_analytics.report import write_report
 from majordomo_analytics.report.content import contents
 

@@ -166,7 +166,7 @@ def _leave_out_what_is_on_its_way(
     for ids in missing_there.values():
         ids -= postgres.held(ids) if ids else set()
     if ledger is not None:
-        from majordomo_analytics.ledger.ledger import open as open_ledger
+        from majordomo_analytics.ledger.opening import open as open_ledger
 
         later = open_ledger(data.root)
         for day, ids in missing_here.items():
