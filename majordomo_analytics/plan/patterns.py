@@ -127,8 +127,9 @@ class _Reader:
         branches = [self._branch()]
         while self._taken("|"):
             branches.append(self._branch())
+        texts = [branch.text for branch in branches]
         return self._checked(
-            "|".join(branch.text for branch in branches),
+            "|".join(texts) if any(texts) else "",
             sum(branch.size for branch in branches),
             empty=any(branch.empty for branch in branches),
         )
@@ -181,7 +182,8 @@ class _Reader:
         if not self._taken(")"):
             self._refuse("the group is never closed", at=start)
         self._deep -= 1
-        return _Piece(f"(?:{inner.text})", inner.size, empty=inner.empty)
+        # DuckDB makes LIKE of simple patterns, and takes `(?:)ab` for "starts with ab".
+        return _Piece(f"(?:{inner.text})" if inner.text else "", inner.size, empty=inner.empty)
 
     def _repeated(self, piece: _Piece) -> _Piece:
         start = self._at
@@ -196,7 +198,7 @@ class _Reader:
         if self._at < len(self._text) and self._text[self._at] in "*+?{":
             why = "a repetition is not repeated, and is never lazy or possessive"
             self._refuse(why)
-        written = self._text[start : self._at]
+        written = self._text[start : self._at] if piece.text else ""
         size = piece.size * max(1, least if most is None else most)
         return self._checked(piece.text + written, size, empty=piece.empty or not least, at=start)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
-LETTERS = "ab0_ -.^$|(é\n\t\U0001f600]\\"
+LETTERS = "ab0_% -.^$|(é\n\t\U0001f600]\\"
 SPECIAL = frozenset("\\.[](){}|*+?^$")
 
 
