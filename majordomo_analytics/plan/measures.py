@@ -5,9 +5,8 @@ Ratios are worked out after aggregation, from two aggregates of the same rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from majordomo_analytics.errors import QueryError, UnknownNameError
 from majordomo_analytics.plan.fields import MetadataName, Name
@@ -23,6 +22,9 @@ from majordomo_analytics.plan.filters import (
     read_filters,
 )
 from majordomo_analytics.records.columns import BY_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 How = Literal["count", "sum", "quantile", "distinct"]
 
@@ -186,7 +188,7 @@ def measure(
     name: str,
     of: MeasureLike | None = None,
     *,
-    sum: Name | Sequence[Name] | None = None,  # noqa: A002 - the word for it
+    sum: Name | Sequence[Name] | None = None,
     mean: Name | None = None,
     quantile: Name | None = None,
     level: float = 0.5,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 from majordomo_analytics.errors import QueryError, did_you_mean, nearest
@@ -200,7 +201,7 @@ def _bucketed(
     labels: Sequence[str] | None,
 ) -> Bucketed:
     read = tuple(_edge(name, edge) for edge in edges)
-    if not read or any(one >= other for one, other in zip(read, read[1:], strict=False)):
+    if not read or any(one >= other for one, other in pairwise(read)):
         message = f"dimension {name!r}: edges {list(edges)!r} are not ascending numbers"
         raise QueryError(message)
     made = _labels(read) if labels is None else tuple(_text(name, label) for label in labels)
@@ -237,7 +238,7 @@ def _labels(edges: Sequence[int | Decimal]) -> tuple[str, ...]:
     ('< 1000', '1000 to < 20000', '≥ 20000')
     """
     texts = [format(edge, "f") if isinstance(edge, Decimal) else str(edge) for edge in edges]
-    middle = [f"{low} to < {high}" for low, high in zip(texts, texts[1:], strict=False)]
+    middle = [f"{low} to < {high}" for low, high in pairwise(texts)]
     return (f"< {texts[0]}", *middle, f"≥ {texts[-1]}")
 
 

@@ -159,9 +159,7 @@ def make_plan(
         If the question has no answer as it was asked.
     """
     zone = read_zone(query.timezone)
-    time_range = read_time_range(
-        query.time_range, timezone=zone, now=now, calendar=query.calendar
-    )
+    time_range = read_time_range(query.time_range, timezone=zone, now=now, calendar=query.calendar)
     grain = None if query.time_grain is None else read_grain(query.time_grain)
     names = Vocabulary(catalogue)
     names.define((*query.own, *(one for one in query.dimensions if isinstance(one, Derived))))

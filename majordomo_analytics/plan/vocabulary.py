@@ -1,4 +1,4 @@
-"""What each name in one question means: a column, a metadata key, a dimension of one's own."""
+"""What each name in a question means: column, metadata key or dimension of one's own."""
 
 from __future__ import annotations
 
