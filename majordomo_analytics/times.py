@@ -293,7 +293,7 @@ class _Reader:
         raise _refused(value, f"a time range is {FORMS}")
 
     def _moment(self, moment: Moment | None, whole: TimeRangeLike) -> datetime | None:
-        """Return one side of a pair; a day, month or range in words stands for its start."""
+        """Return one side of a pair; what is a range itself stands for its start."""
         if moment is None:
             return None
         if isinstance(moment, str) and _CLOCK.match(moment):

@@ -147,9 +147,13 @@ def shape_rows(found: pl.DataFrame, plan: Plan) -> pl.DataFrame:
     columns += [pl.col(measure.name).cast(measure_type(measure, plan)) for measure in plan.measures]
     order = {ordering.name: ordering.descending for ordering in plan.order}
     order |= dict.fromkeys((name for name in plan.columns if name not in order), False)
-    order = {_ORDERED + name if name in numbers else name: falls for name, falls in order.items()}
+    by = [
+        (key, falls)
+        for name, falls in order.items()
+        for key in ((_ORDERED + name, name) if name in numbers else (name,))
+    ]
     rows = found.with_columns(*numbers.values(), *columns)
-    rows = rows.sort(list(order), descending=list(order.values()), nulls_last=True)
+    rows = rows.sort([key for key, _ in by], descending=[falls for _, falls in by], nulls_last=True)
     return rows.select(plan.columns)
 
 

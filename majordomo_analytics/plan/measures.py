@@ -6,6 +6,7 @@ Ratios are worked out after aggregation, from two aggregates of the same rows.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from majordomo_analytics.errors import QueryError, UnknownNameError
@@ -24,7 +25,7 @@ from majordomo_analytics.plan.filters import (
 from majordomo_analytics.records.columns import BY_NAME
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 How = Literal["count", "sum", "quantile", "distinct"]
 
@@ -169,8 +170,8 @@ MEASURES: dict[str, Measure] = {
 DEFAULT_MEASURES = ("total_cost", "requests")
 
 
-def read_measure(given: MeasureLike) -> Measure:
-    """Return a measure by name; a user's own is itself.
+def read_measure(given: MeasureLike, own: Mapping[str, Measure] = MappingProxyType({})) -> Measure:
+    """Return a measure by name, also one of a user's own; a measure is itself.
 
     Raises
     ------
@@ -179,9 +180,12 @@ def read_measure(given: MeasureLike) -> Measure:
     """
     if isinstance(given, Measure):
         return given
-    if isinstance(given, str) and given in MEASURES:
-        return MEASURES[given]
-    raise UnknownNameError(kind="measure", name=str(given), known=MEASURES)
+    if isinstance(given, str):
+        if given in MEASURES:
+            return MEASURES[given]
+        if given in own:
+            return own[given]
+    raise UnknownNameError(kind="measure", name=str(given), known=(*MEASURES, *own))
 
 
 def measure(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -51,8 +52,8 @@ OneOrMany: TypeAlias = "DimensionLike | Sequence[DimensionLike] | None"
 class Query:
     """A question as it was asked; `make_plan` settles what it means for a source.
 
-    The attributes are the parameters of `Ledger.query`, and `own`: the dimensions that
-    `Ledger.define` made known.
+    The attributes are the parameters of `Ledger.query`, and `own`: the dimensions and
+    measures that `Ledger.define` made known.
     """
 
     measures: tuple[MeasureLike, ...] = DEFAULT_MEASURES
@@ -65,7 +66,7 @@ class Query:
     limit: int | None = None
     other: bool = True
     calendar: Calendar = ISO_CALENDAR
-    own: tuple[Derived, ...] = ()
+    own: tuple[Derived | Measure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,11 +163,12 @@ def make_plan(
     time_range = read_time_range(query.time_range, timezone=zone, now=now, calendar=query.calendar)
     grain = None if query.time_grain is None else read_grain(query.time_grain)
     names = Vocabulary(catalogue)
-    names.define((*query.own, *(one for one in query.dimensions if isinstance(one, Derived))))
+    names.define(one for one in (*query.own, *query.dimensions) if isinstance(one, Derived))
+    own = {one.name: one for one in query.own if isinstance(one, Measure)}
     dimensions = tuple(names.dimension(given) for given in query.dimensions)
     for name in names_in(query.filters):
         names.named(name)
-    measures = tuple(_bound(read_measure(given), names, zone) for given in query.measures)
+    measures = tuple(_bound(read_measure(given, own), names, zone) for given in query.measures)
     local = grain is not None or names.uses_calendar()
     plan = Plan(
         measures=measures,
@@ -189,6 +191,22 @@ def make_plan(
         message = f"two columns of the result would be called {twice[0]!r}"
         raise QueryError(message)
     return replace(plan, order=_order(query.order_by, plan, names))
+
+
+def several(given: object) -> tuple[object, ...]:
+    """Return one name or measure, or several of them, as a tuple.
+
+    Raises
+    ------
+    QueryError
+        If it is neither.
+    """
+    if isinstance(given, (str, Measure)):
+        return (given,)
+    if isinstance(given, Iterable):
+        return tuple(given)
+    message = f"{given!r} is no name, and no list of names"
+    raise QueryError(message)
 
 
 def as_tuple(names: OneOrMany) -> tuple[DimensionLike, ...]:
