@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from majordomo_analytics.engines.sql.buckets import bucket
 from majordomo_analytics.engines.sql.conditions import condition
-from majordomo_analytics.engines.sql.expressions import column, literal, text
+from majordomo_analytics.engines.sql.expressions import coalesce, column, literal, text
 from majordomo_analytics.engines.sql.values import StoredValues
 from majordomo_analytics.plan.measures import Aggregate, Measure, Ratio
 from majordomo_analytics.plan.plan import OTHER, UNTAGGED, Plan
@@ -157,7 +157,7 @@ class _Compiler:
                 alias, n = f"{known.name} {n + 1}", n + 1
             value = self._stored.of(known)
             if label:
-                value = exp.Coalesce(this=value, expressions=[text(UNTAGGED)])
+                value = coalesce([value, text(UNTAGGED)])
             self._aliases[known, label] = alias
             self._picked[alias] = value
         return self._aliases[known, label]

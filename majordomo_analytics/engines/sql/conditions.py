@@ -50,7 +50,7 @@ def condition(
                 return exp.and_(*kept) if kept else None
             if None in parts:
                 return None
-            return exp.or_(*(part for part in parts if part is not None), exp.false())
+            return exp.or_(*(part for part in parts if part is not None)) if parts else exp.false()
         case _:
             return _leaf(node, value_of(node.name), dialect, negate)
 

@@ -110,7 +110,7 @@ DUCKDB = Dialect(
 
 POSTGRES = Dialect(
     "postgres",
-    metadata_value=lambda key: exp.JSONBExtractScalar(
+    metadata_value=lambda key: exp.JSONExtractScalar(
         this=column("raw_metadata"), expression=text(key)
     ),
     quantile=lambda of, level: exp.WithinGroup(
