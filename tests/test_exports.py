@@ -11,6 +11,7 @@ import majordomo_analytics as ma
 
 PUBLIC = [
     "MEASURES",
+    "Calendar",
     "DataDirectoryError",
     "FilterError",
     "LakeBusyError",
@@ -30,10 +31,12 @@ PUBLIC = [
     "TimeRangeError",
     "UnknownNameError",
     "UnsupportedByEngineError",
+    "dimension",
     "measure",
     "metadata",
     "open",
     "sample",
+    "where",
 ]
 
 

@@ -8,23 +8,27 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import polars as pl
 
 from majordomo_analytics.plan.coverage import read_coverage
+from majordomo_analytics.plan.dimensions import Bucketed, CalendarPart
 from majordomo_analytics.plan.measures import Aggregate
 from majordomo_analytics.plan.plan import OTHER, UNTAGGED
 from majordomo_analytics.records.money import PLACES, SUM_PRECISION
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
     from decimal import Decimal
 
     from majordomo_analytics.plan.coverage import Coverage
+    from majordomo_analytics.plan.dimensions import Dimension
     from majordomo_analytics.plan.fields import Catalogue, Kind
     from majordomo_analytics.plan.measures import Measure
-    from majordomo_analytics.plan.plan import Plan
+    from majordomo_analytics.plan.plan import Ordering, Plan
     from majordomo_analytics.times import TimeRange
 
 Number: TypeAlias = "Decimal | int | float | None"
 
 SUM_OF_MONEY = pl.Decimal(SUM_PRECISION, PLACES)
+_ORDERED = "\0"  # before a name: a column that only the rows are ordered by
 _TYPES: dict[Kind, pl.DataType] = {"integer": pl.Int64(), "money": SUM_OF_MONEY}
 
 
@@ -135,7 +139,7 @@ def shape_rows(found: pl.DataFrame, plan: Plan) -> pl.DataFrame:
         flag = ""  # which no column of a result is called
         names.insert(len(names) - len(plan.measures), flag)
     found = found.rename(dict(zip(found.columns, names, strict=True)))
-    columns = [_labelled(found, dimension.name, flag) for dimension in plan.dimensions]
+    columns = [_labelled(found, dimension, flag) for dimension in plan.dimensions]
     if plan.grain in ("minute", "hour"):
         bucket = pl.col(plan.grain).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
         columns.append(bucket.dt.convert_time_zone(plan.zone.key))
@@ -145,11 +149,37 @@ def shape_rows(found: pl.DataFrame, plan: Plan) -> pl.DataFrame:
     return sorted_rows(found.with_columns(columns).select(plan.columns), plan)
 
 
-def sorted_rows(rows: pl.DataFrame, plan: Plan) -> pl.DataFrame:
-    """Return rows in the plan's order: nulls last, and the dimensions decide in the end."""
-    order = {ordering.name: ordering.descending for ordering in plan.order}
+def sorted_rows(
+    rows: pl.DataFrame, plan: Plan, ordered: Sequence[Ordering] | None = None
+) -> pl.DataFrame:
+    """Return rows in an order, the plan's own if none is given.
+
+    Nulls are last, the other columns decide in the end, and intervals are ordered by their
+    number, not by what they are called.
+    """
+    ordered = plan.order if ordered is None else ordered
+    order = {ordering.name: ordering.descending for ordering in ordered}
     order |= dict.fromkeys((name for name in plan.columns if name not in order), False)
-    return rows.sort(list(order), descending=list(order.values()), nulls_last=True)
+    numbers = {
+        dimension.name: pl.col(dimension.name)
+        .replace_strict(
+            list(dimension.labels),
+            list(range(len(dimension.labels))),
+            default=None,
+            return_dtype=pl.Int64,
+        )
+        .alias(_ORDERED + dimension.name)
+        for dimension in plan.dimensions
+        if isinstance(dimension, Bucketed)
+    }
+    by = {
+        key: falls
+        for name, falls in order.items()
+        for key in ((_ORDERED + name, name) if name in numbers else (name,))
+    }
+    rows = rows.with_columns(numbers.values())
+    rows = rows.sort(list(by), descending=list(by.values()), nulls_last=True)
+    return rows.drop([_ORDERED + name for name in numbers])
 
 
 def shape_total(found: pl.DataFrame, plan: Plan) -> dict[str, Number]:
@@ -157,11 +187,20 @@ def shape_total(found: pl.DataFrame, plan: Plan) -> dict[str, Number]:
     return shape_rows(found, plan).row(0, named=True)
 
 
-def _labelled(found: pl.DataFrame, name: str, flag: str | None) -> pl.Expr:
-    """Return a dimension; text where it holds ``(other)`` or ``(untagged)``."""
+def _labelled(found: pl.DataFrame, dimension: Dimension, flag: str | None) -> pl.Expr:
+    """Return a dimension; text where it holds ``(other)``, ``(untagged)`` or intervals."""
+    name = dimension.name
+    shown = pl.col(name)
+    if isinstance(dimension, Bucketed):
+        numbers = range(len(dimension.labels))
+        shown = shown.cast(pl.Int64).replace_strict(
+            list(numbers), list(dimension.labels), default=None, return_dtype=pl.String
+        )
+    elif isinstance(dimension, CalendarPart):
+        shown = shown.cast(pl.Int64)
     if not found.get_column(name).null_count():
-        return pl.col(name)
+        return shown
     label = pl.lit(UNTAGGED)
     if flag is not None:
         label = pl.when(pl.col(flag)).then(pl.lit(OTHER)).otherwise(label)
-    return pl.col(name).cast(pl.String).fill_null(label)
+    return shown.cast(pl.String).fill_null(label)

@@ -18,7 +18,7 @@ from majordomo_analytics.ledger.gaps import buckets_of, fill_gaps
 from majordomo_analytics.ledger.result import QueryResult
 from majordomo_analytics.plan.buckets import incomplete_buckets
 from majordomo_analytics.plan.comparing import read_comparison
-from majordomo_analytics.plan.measures import read_measure
+from majordomo_analytics.plan.measures import Measure, read_measure
 from majordomo_analytics.plan.plan import Ordering, make_plan
 from majordomo_analytics.times import utc_now
 
@@ -61,7 +61,8 @@ def _side(answer: Answer, plan: Plan, engine: Engine, now: datetime, *, fill: bo
 def _compare(question: Query, engine: Engine, now: datetime) -> QueryResult:
     """Return the answer with that of an earlier period beside it."""
     catalogue, span = engine.catalogue(), engine.span
-    added = compared_columns([read_measure(given) for given in question.measures])
+    own = {one.name: one for one in question.own if isinstance(one, Measure)}
+    added = compared_columns([read_measure(given, own) for given in question.measures])
     asked = question.order_by
     plain = tuple(given for given in asked if _named(given) not in added)
     question = replace(question, order_by=plain)

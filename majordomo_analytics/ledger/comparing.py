@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from majordomo_analytics.engines.base import measure_type
+from majordomo_analytics.engines.base import measure_type, sorted_rows
 from majordomo_analytics.errors import QueryError
 from majordomo_analytics.ledger.gaps import is_zero_of_nothing
 from majordomo_analytics.plan.plan import OTHER
@@ -136,7 +136,7 @@ def side_by_side(
     schema = {measure.name: measure_type(measure, plan) for measure in plan.measures}
     one, other = (pl.DataFrame([side.total], schema=schema) for side in (here, before))
     total = _joined(one, other, [], plan.measures)
-    rows = _in_order(rows.select([*labels, *shown]), plan, order)
+    rows = sorted_rows(rows.select([*labels, *shown]), plan, order)
     return rows, total.select(shown).row(0, named=True)
 
 
@@ -204,9 +204,3 @@ def _alike(
     text = [name for name in names if one.schema[name] != other.schema[name]]
     casts = [pl.col(name).cast(pl.String) for name in text]
     return one.with_columns(casts), other.with_columns(casts)
-
-
-def _in_order(rows: pl.DataFrame, plan: Plan, order: Sequence[Ordering]) -> pl.DataFrame:
-    falling = {ordering.name: ordering.descending for ordering in order}
-    falling |= dict.fromkeys((name for name in plan.columns if name not in falling), False)
-    return rows.sort(list(falling), descending=list(falling.values()), nulls_last=True)

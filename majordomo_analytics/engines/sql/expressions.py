@@ -26,7 +26,10 @@ def text(value: str) -> exp.Literal:
 
 def coalesce(values: Sequence[exp.Expr]) -> exp.Expr:
     """Return the first of the values that is known."""
-    return exp.Coalesce(this=values[0], expressions=list(values[1:]))
+    first, *others = values
+    if isinstance(first, exp.Coalesce):
+        first, others = first.this, [*first.expressions, *others]
+    return exp.Coalesce(this=first, expressions=others)
 
 
 def literal(value: Value | None) -> exp.Expr:
