@@ -94,15 +94,15 @@ def compact(
     progress
         Called with how many rows were written, and how many there are to be written.
     is_light
-        Leave days alone that have but a few small files, and do nothing at all if somebody
-        else maintains the lake: for what is done again and again while the drain runs.
+        Leave days alone that have but a few small files: for what is done again and again
+        while the drain runs.
 
     Raises
     ------
     SettingsError
         If `target_bytes` is less than a MiB.
     LakeBusyError
-        If the lake is being maintained, unless `is_light`.
+        If the lake is being maintained.
     LakeError
         If it cannot be read or written.
     """

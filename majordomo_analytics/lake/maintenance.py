@@ -76,6 +76,7 @@ def maintenance(uri: str | Path, *, doing: str, patience_s: float = 0.0) -> Iter
             time.sleep(LOOK_S)
         _sign(descriptor, doing)
         yield lake
+        os.ftruncate(descriptor, 0)  # the next holder has signed nothing yet
     finally:
         os.close(descriptor)
 

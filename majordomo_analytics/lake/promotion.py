@@ -249,15 +249,17 @@ def _add_columns(lake: Path, wanted: Sequence[str]) -> tuple[str, ...]:
             message = f"the lake at {str(lake)!r} cannot be given columns {missing}: {error}"
             raise LakeError(message) from error
     added = [held[lookup_name(key)] for key in wanted]
-    _set_promoted(lake, dict.fromkeys([*before, *added]))
+    _set_promoted(lake, (*before, *added))
     return before
 
 
 def _set_promoted(lake: Path, keys: Iterable[str]) -> None:
     """Have the table say that just these keys are promoted."""
-    wanted = promoted_property(keys) | statistics_property(keys)
+    chosen = set(keys)
     for attempt in range(1, MOST_COMMIT_ATTEMPTS + 1):
         table = open_table(lake)
+        ordered = [key for key in promoted_keys(schema_of(table)) if key in chosen]
+        wanted = promoted_property(ordered) | statistics_property(ordered)
         configuration = table.metadata().configuration
         if all(configuration.get(name) == value for name, value in wanted.items()):
             return

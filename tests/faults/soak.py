@@ -38,8 +38,8 @@ IDLE_S = 32.0
 WARM_UP_S = 90.0
 COMMITS_BEFORE = 95
 LOG_CYCLE_S = 600.0
-"""The drain commits every six seconds or so, and Delta makes a checkpoint of the log at
-every hundredth commit: what it takes to read the log rises until then, and falls."""
+"""The drain commits every six seconds or so, and the log gets a checkpoint at every
+twentieth commit: what it takes to read the log rises until then, and falls."""
 
 SHORT_CYCLE_COMMITS = 10
 SHORT_PAUSES = {
