@@ -27,14 +27,6 @@ def test_it_makes_a_data_directory_that_the_other_commands_read(tmp_path: Path) 
     assert truth["generator"]["seed"] == 3
 
 
-def test_made_again_it_says_that_it_was_there(tmp_path: Path) -> None:
-    asked = ("sample", "--rows", "200", "--out", str(tmp_path))
-    first, again = mdm(*asked), mdm(*asked)
-
-    assert "made in " in first.stderr
-    assert "were there already" in again.stderr
-
-
 def test_a_folder_that_is_no_sample_is_refused(tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("mine")
     done = mdm("sample", "--rows", "200", "--out", str(tmp_path), check=False)
@@ -51,9 +43,3 @@ def test_a_number_that_cannot_be_is_refused(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "rows of a sample is 0; give 1 to 1,000,000,000" in done.stderr
     assert not (tmp_path / "x").exists()
-
-
-def test_what_comes_next_can_be_typed_for_a_folder_with_a_space(tmp_path: Path) -> None:
-    done = mdm("sample", "--rows", "100", "--out", str(tmp_path / "my sample"))
-
-    assert f"--data '{tmp_path / 'my sample'}'" in done.stderr

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
 
 import numpy as np
@@ -66,9 +66,10 @@ def columns(usages: list[Usage]) -> Counts:
         "cache_creation_5m_tokens", "cache_creation_1h_tokens", "reasoning_tokens",
     )  # fmt: skip
     given_ = {name: [getattr(usage, name) for usage in usages] for name in named}
-    return Counts(
-        **{name: np.array(values) for name, values in given_.items() if values[0] is not None}
-    )
+    known: dict[str, Any] = {
+        name: np.array(values) for name, values in given_.items() if values[0] is not None
+    }
+    return Counts(**known)
 
 
 @given(place=st.sampled_from(PLACES), asked=requests())
@@ -89,8 +90,8 @@ def test_each_request_costs_what_the_pricer_says(
         return
     flags: list[tuple[str, ...]] = [()] * len(asked)
     for rows, odd in many.flagged:
-        for row in rows:
-            flags[row] = odd
+        for flagged in rows:
+            flags[flagged] = odd
     for row, cost in enumerate(single):
         assert many.priced[row] == (cost.status == "priced")
         if cost.status == "priced":
@@ -108,8 +109,6 @@ def test_each_request_costs_what_the_pricer_says(
 def test_fractions_are_rounded_half_even_to_ten_places(
     amounts: list[int], denominator: int
 ) -> None:
-    from decimal import ROUND_HALF_EVEN, Context
-
     exact = Context(prec=80, rounding=ROUND_HALF_EVEN)
     if max(amounts) * 10**10 > 2**62:
         amounts = [amount % 10**8 for amount in amounts]

@@ -47,7 +47,7 @@ def test_the_rows_are_those_that_were_pinned() -> None:
 
 
 def test_it_is_made_anew_with_the_same_content(tmp_path: Path) -> None:
-    """With the prices that `constraints.txt` pins; `make sample-data` after they changed."""
+    """With the prices in `constraints.txt`; `make sample-data` after they changed."""
     made, held = make_shipped(tmp_path), shipped_truth()
 
     assert made["generator"] == held["generator"], "run `make sample-data`"
@@ -145,7 +145,7 @@ def test_nothing_is_left_of_a_sample_that_failed(
 
 
 def test_the_same_sample_made_by_somebody_else_meanwhile_is_taken(cache: Path) -> None:
-    done = []
+    done: list[None] = []
 
     def meanwhile(_: int) -> None:
         if not done:
