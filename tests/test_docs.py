@@ -289,6 +289,7 @@ def test_examples_of_a_page_run(
     page: Path, demo_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(demo_folder)
+    monkeypatch.setenv("MAJORDOMO_CACHE", str(demo_folder / "cache"))
     namespace: dict[str, object] = {"__name__": "__main__"}
     for block in filter(is_run, blocks_of(page)):
         if block.language == "python":

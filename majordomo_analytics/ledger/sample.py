@@ -31,7 +31,7 @@ def sample(rows: int | None = None, *, seed: int | None = None) -> Ledger:
     ----------
     rows
         How many requests; by default the 40,000 that come with the package. Any other
-        number is made once, about 200,000 in a second, and kept in the folder for caches:
+        number is made once, 200,000 in a few seconds, and kept in the folder for caches:
         ``MAJORDOMO_CACHE`` if that is set, else below ``XDG_CACHE_HOME`` or ``~/.cache``.
     seed
         Another number gives other traffic with the same story.

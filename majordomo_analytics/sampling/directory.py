@@ -126,7 +126,7 @@ def _found(folder: Path) -> dict[str, Any] | None:
     try:
         if (folder / TRUTH).exists():
             generator: dict[str, Any] = read_truth(folder)["generator"]
-            return {name: value for name, value in generator.items() if name != "package"}
+            return generator
         unfinished: dict[str, Any] = json.loads((folder / UNFINISHED).read_text("utf-8"))
     except (OSError, ValueError, KeyError):
         return None

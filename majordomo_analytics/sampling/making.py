@@ -11,7 +11,6 @@ from itertools import islice
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-import majordomo_analytics
 from majordomo_analytics.errors import SettingsError
 from majordomo_analytics.pricing.pricer import Pricer
 from majordomo_analytics.records.usage import Usage
@@ -148,7 +147,6 @@ class Making:
         return {
             "generator": {
                 "version": GENERATOR_VERSION,
-                "package": majordomo_analytics.__version__,
                 "rows": recipe.rows,
                 "seed": recipe.seed,
                 "days": recipe.days,

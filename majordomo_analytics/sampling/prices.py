@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from math import gcd
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 
@@ -120,11 +120,12 @@ def costs_of(card: Card, counts: Counts, at_us: Ints) -> Costs:
             continue
         used = counts.of(rows)
         plan = entry.plan
-        counted = plan.read(used)
-        first = _first_of(counted)
-        if plan.verdict(first) != "priceable":
+        counted = cast("tuple[Ints | None, ...]", plan.read(used))
+        most = _most_of(counted)
+        if plan.verdict(most) != "priceable":
             continue
-        if odd := entry.flags_if_short if plan.leaves_out(first) else entry.flags:
+        is_short = plan.leaves_out(most) or entry.lacks_fee
+        if odd := entry.flags_if_short if is_short else entry.flags:
             flagged.append((rows, odd))
         for part, amount in zip(parts, _amounts(plan, counted, len(rows)), strict=True):
             part[rows] = _rounded(amount, plan.denominator)
@@ -152,14 +153,13 @@ def _periods(card: Card, at_us: Ints) -> list[tuple[Ints, datetime]]:
     return found
 
 
-def _first_of(counted: tuple[object, ...]) -> PlanCounts:
-    """Return the counts of one request, as all have the same ones."""
-    return tuple(None if each is None else int(each[0]) for each in counted)  # type: ignore[index]
+def _most_of(counted: tuple[Ints | None, ...]) -> PlanCounts:
+    """Return one request's counts that say all that any of them says."""
+    return tuple(None if each is None else int(each.max()) for each in counted)
 
 
-def _amounts(plan: Plan, counted: tuple[object, ...], size: int) -> tuple[Ints, Ints, Ints]:
+def _amounts(plan: Plan, known: tuple[Ints | None, ...], size: int) -> tuple[Ints, Ints, Ints]:
     """Do what `Plan.amounts` does, for many requests of the same kind."""
-    known = tuple(None if each is None else np.asarray(each, np.int64) for each in counted)
     sums = [np.zeros(size, np.int64) for _ in range(3)]
     length = np.zeros(size, np.int64) if known[0] is None else known[0]
     tier = np.searchsorted(np.array(plan.starts, np.int64), length, "left")

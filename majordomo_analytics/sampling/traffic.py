@@ -142,14 +142,18 @@ def _with_retries(made: dict[str, Any]) -> Ints:
     may = (feature[1:] == feature[:-1]) & (looping[1:] == looping[:-1])
     # Only callers with users have an SDK that says how often it tried.
     may &= made["user"][1:] != NOBODY
-    for trial in range(story.MOST_RETRIES):
-        failed = is_retried[made["ending"][:-1]] & (attempt[:-1] == trial) & may
-        first = np.flatnonzero(failed & (attempt[1:] == 0))
+    failed = np.flatnonzero(is_retried[made["ending"][:-1]] & may)
+    # Of failures in a row the next is the trial after, until the client gives up.
+    begins = np.flatnonzero(np.diff(failed, prepend=-2) > 1)
+    place = np.arange(len(failed)) - np.repeat(begins, np.diff(begins, append=len(failed)))
+    trials = (place + 1) % (story.MOST_RETRIES + 1)
+    attempt[failed + 1] = trials
+    for trial in range(1, story.MOST_RETRIES + 1):
+        first = failed[trials == trial]
         again = first + 1
-        attempt[again] = trial + 1
         for name in ("model", "team", "environment", "user", "step", "session", "streamed"):
             made[name][again] = made[name][first]
-        backoff = np.full(len(first), _BACKOFF_US * (trial + 1))
+        backoff = np.full(len(first), _BACKOFF_US * trial)
         made["at_us"][again] = _within_hour(made["at_us"][first], backoff)
         left = (made["ending"][again] == story.LEFT) & ~made["streamed"][again]
         made["ending"][again[left]] = story.COMPLETED

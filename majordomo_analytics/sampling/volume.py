@@ -79,8 +79,9 @@ def cells(rows: int, *, seed: int, days: int) -> Cells:
     count = days * HOURS_PER_DAY * (len(story.FEATURES) + 1)
     of_cells = noise.below(2 * story.HOUR_NOISE_PERCENT + 1, count) - story.HOUR_NOISE_PERCENT
     for hour in range(days * HOURS_PER_DAY):
+        local = instant_of(hour + story.UTC_OFFSET_HOURS)
         for place, feature in enumerate(story.FEATURES):
-            weight = _weight(feature, hour)
+            weight = _weight(feature, hour // HOURS_PER_DAY, local)
             weight *= _HUNDREDTHS + int(of_days[hour // HOURS_PER_DAY])
             weight *= _HUNDREDTHS + int(of_cells[len(weights)])
             hours.append(hour)
@@ -110,14 +111,12 @@ def day_number(day: date) -> int:
     return (day - story.FIRST_DAY).days
 
 
-def _weight(feature: story.Feature, hour: int) -> int:
-    local = instant_of(hour + story.UTC_OFFSET_HOURS)
+def _weight(feature: story.Feature, day: int, local: datetime) -> int:
     weight = feature.weight * story.HOURS[feature.pattern][local.hour]
     # What a feature calls in a day is its weight, whichever the hours.
     weight = weight * 1_000_000 // sum(story.HOURS[feature.pattern])
     is_weekend = local.weekday() >= 5
     weight *= story.WEEKEND_PERCENT[feature.pattern] if is_weekend else _HUNDREDTHS
-    day = hour // HOURS_PER_DAY
     weight *= _HUNDREDTHS * (story.MOST_DAYS - 1) + story.GROWTH_PERCENT * day
     if feature.name == story.LAUNCH.feature:
         since = day - day_number(story.LAUNCH.day) + 1

@@ -181,7 +181,7 @@ def test_every_module_of_the_checkout_is_in_the_wheel(wheel: Path) -> None:
     expected = {
         str(path.relative_to(base))
         for package, base in packages.items()
-        for pattern in ("*.py", "*.sql")
+        for pattern in ("*.py", "*.sql", "*.parquet", "*.json")
         for path in (base / package).rglob(pattern)
     }
 
@@ -218,6 +218,16 @@ print([name for name in sys.argv[1:] if importlib.util.find_spec(name)])
 
 def test_without_an_extra_a_lake_is_opened_asked_and_plotted(bare: Environment, data: Path) -> None:
     bare.python(ASK, data)
+
+
+def test_without_an_extra_the_sample_is_there_and_more_is_made(bare: Environment) -> None:
+    code = """
+import majordomo_analytics as ma
+
+assert ma.sample().query("requests").total == {"requests": 40_000}
+assert ma.sample(rows=300).query("requests").total == {"requests": 300}
+"""
+    bare.run("python", "-W", "error", "-c", code, MAJORDOMO_CACHE=str(bare.folder / "cache"))
 
 
 def test_without_an_extra_the_command_line_answers(bare: Environment, data: Path) -> None:
