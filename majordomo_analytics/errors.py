@@ -12,7 +12,8 @@
     │   ├── DamagedSpoolError      a file of it is no sound database
     │   └── NewerRecordError       a newer version wrote a record in it
     ├── LakeError                  the lake cannot be read or written (OSError)
-    │   └── LakeNotFoundError      there is no lake yet (FileNotFoundError)
+    │   ├── LakeNotFoundError      there is no lake yet (FileNotFoundError)
+    │   └── LakeBusyError          somebody else maintains it just now (BlockingIOError)
     ├── PostgresError              Postgres refuses what the drain needs (OSError)
     │   └── PostgresUnreachableError   it does not answer, or not in time
     ├── RowsRefusedError           a sink cannot hold a row as it is (ValueError)
@@ -122,6 +123,29 @@ class LakeError(MajordomoError, OSError):
 
 class LakeNotFoundError(LakeError, FileNotFoundError):
     """Raised when there is no lake at a path yet."""
+
+
+class LakeBusyError(LakeError, BlockingIOError):
+    """Raised when something else that rewrites the lake is at work; nothing was changed.
+
+    Attributes
+    ----------
+    lake
+        Where the lake is.
+    doing
+        What was to be done.
+    holder
+        Who is at work on it, as far as is known.
+    """
+
+    def __init__(self, lake: str, doing: str, holder: str) -> None:
+        self.lake = lake
+        self.doing = doing
+        self.holder = holder
+        super().__init__(
+            f"{doing} cannot begin: {holder} is at work on the lake at {lake!r}; "
+            "try again when that has ended"
+        )
 
 
 class PostgresError(MajordomoError, OSError):
