@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from majordomo_analytics.errors import LakeError
 from majordomo_analytics.lake.sketches import KeyTally
-from majordomo_analytics.records.metadata import canonical_name, lookup_name
+from majordomo_analytics.records.metadata import canonical_name
 
 if TYPE_CHECKING:
     from majordomo_analytics.lake.table import LakeFile
@@ -85,7 +85,7 @@ def entries_of(batch: pa.RecordBatch) -> pa.Table:
     names = pc.list_flatten(listed).dictionary_encode()
     values = pc.list_flatten(pa.ListArray.from_arrays(held.offsets, held.items))
     spelled = names.dictionary.to_pylist()
-    canonical = [canonical_name(lookup_name(name)) for name in spelled]
+    canonical = [canonical_name(name) for name in spelled]
     entries = pa.table(
         {
             "row": row,
