@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 UNCOMMITTED_HOURS = 1
-"""How old a file has to be that no version names: a younger one may be about to be named."""
+"""How old a file has to be that no version names: a younger one may be named soon."""
 
 
 def old_files(uri: str | Path) -> list[Path]:

@@ -162,7 +162,7 @@ def keys_frame(registry: Registry) -> pl.DataFrame:
 
 
 def coverage_rows(registry: Registry, grain: TimeGrain) -> list[tuple[object, str, int, int]]:
-    """Return (bucket, key, requests with it, all requests) for each bucket of whole days."""
+    """Return (bucket, key, requests with it, all requests), for buckets of whole days."""
     totals: defaultdict[object, int] = defaultdict(int)
     for day, requests in registry.days.items():
         totals[start_of(grain, day)] += requests

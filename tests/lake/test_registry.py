@@ -139,9 +139,7 @@ def test_the_registry_is_what_counting_every_row_says(
         assert covered.equals(of_days)
         assert len(covered) == len(days) * len(frame)
         for day, name, requests, coverage in covered.rows():
-            had = sum(
-                at.date() == day and name in once(keys) for at, keys in held
-            )
+            had = sum(at.date() == day and name in once(keys) for at, keys in held)
             assert (requests, coverage) == (had, had / days[day])
 
 
