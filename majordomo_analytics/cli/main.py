@@ -8,12 +8,14 @@ from typing import Annotated
 import typer
 
 from majordomo_analytics import __version__
-from majordomo_analytics.cli import keys
+from majordomo_analytics.cli import keys, metadata
 from majordomo_analytics.cli.demo import demo
 from majordomo_analytics.cli.doctor import doctor
 from majordomo_analytics.cli.drain import drain
+from majordomo_analytics.cli.erase import erase
 from majordomo_analytics.cli.proxy import proxy, settings_help
 from majordomo_analytics.cli.query import query
+from majordomo_analytics.cli.retain import retain
 from majordomo_analytics.errors import MajordomoError
 
 USAGE_ERROR = 2
@@ -29,8 +31,11 @@ app.command()(demo)
 app.command(epilog=settings_help() if "proxy" in sys.argv[1:2] else None)(proxy)
 app.command()(drain)
 app.add_typer(keys.app, name="keys")
+app.add_typer(metadata.app, name="metadata")
 app.command()(query)
 app.command()(doctor)
+app.command()(erase)
+app.command()(retain)
 
 
 @app.callback(invoke_without_command=True)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def erased_record(data: bytes, erasure: Erasure) -> bytes | None:
-    """Return what is left of a spool record: as it was, without what identifies, or None."""
+    """Return what is left of a record: all of it, all but what identifies, or None."""
     try:
         record = decode_record(data)
     except SpoolError:  # nobody can say whose it is

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from majordomo_analytics.drain.dead_letters import DeadLetters
-from majordomo_analytics.drain.removal import fed_sinks
+from majordomo_analytics.drain.removal import check_place, fed_sinks
 from majordomo_analytics.errors import PostgresError, SettingsError, SpoolError
 from majordomo_analytics.lake.history import drop_history, old_files
 from majordomo_analytics.lake.retention import days_before, drop_days_before
@@ -117,6 +117,8 @@ def expire(
 
     Raises
     ------
+    SettingsError
+        If `postgres` is not the one that is fed from here; nothing was changed.
     LakeBusyError
         If somebody else maintains the lake.
     LakeError, SpoolError
@@ -156,6 +158,11 @@ def _is_old(record: bytes, first_kept: date) -> bool:
 
 
 def _unnamed(data: DataDirectory, postgres: PostgresPlace | None) -> list[str]:
+    """Say that a Postgres was not named; raise if it is another than is fed from here."""
+    if postgres is not None:
+        from majordomo_analytics.drain.pages import Pages
+
+        check_place(data, "postgres", Pages(postgres.dsn, postgres.schema).place)
     if postgres is None and fed_sinks(data) - {"lake"}:
         return ["a Postgres was fed from here and is not named; give --postgres"]
     return []

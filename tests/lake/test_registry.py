@@ -1,4 +1,4 @@
-"""What is known of metadata keys is what counting every row says, whatever happened before."""
+"""What is known of metadata keys is what counting every row says, whatever happened."""
 
 from __future__ import annotations
 
