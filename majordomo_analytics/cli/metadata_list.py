@@ -1,4 +1,4 @@
-"""`mdm metadata list`: each metadata key with its counts, its values and its days."""
+"""`mdm metadata list` and `count`: each metadata key with its counts and its values."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from majordomo_analytics.cli.options import DEFAULT_DATA, DataOption
+from majordomo_analytics.cli.options import (
+    DEFAULT_DATA,
+    DEFAULT_POSTGRES_SCHEMA,
+    DataOption,
+    PostgresSchemaOption,
+    require_postgres_extra,
+)
 
 if TYPE_CHECKING:
     from majordomo_analytics.lake.registry import KeyUse, Registry
@@ -46,6 +52,33 @@ def list_metadata(
     seen = {key.name for key in registry.keys}
     if waiting := [key for key in snapshot.promoted if key not in seen]:
         say(f"promoted, and in no request yet: {', '.join(waiting)}")
+
+
+def count_metadata(
+    postgres: Annotated[
+        str,
+        typer.Option(
+            "--postgres",
+            envvar="MAJORDOMO_POSTGRES",
+            help="The Postgres whose keys are counted: postgresql://USER:PASSWORD@HOST/DATABASE. "
+            "The variable keeps the password out of the list of processes.",
+        ),
+    ],
+    postgres_schema: PostgresSchemaOption = DEFAULT_POSTGRES_SCHEMA,
+) -> None:
+    """Count the values of the metadata keys in Postgres that have no approx_cardinality yet.
+
+    Those are keys of rows that an earlier version inserted. It goes through all rows once;
+    drains go on meanwhile, and keep the number right from then on.
+    """
+    from majordomo_analytics.cli.screen import progress, say
+
+    require_postgres_extra("--postgres")
+    from majordomo_analytics.drain.cardinality import count_values
+
+    with progress("counting values", "rows") as advance:
+        counted = count_values(postgres, schema=postgres_schema, on_rows=advance)
+    say(f"{counted:,} metadata keys of API keys have a number of values now")
 
 
 def _as_json(key: KeyUse) -> dict[str, object]:

@@ -10,6 +10,7 @@ import msgspec
 import psycopg
 from psycopg import sql
 
+from majordomo_analytics.drain.cardinality import ValueCounts
 from majordomo_analytics.drain.enrich import row_of
 from majordomo_analytics.drain.migrate import migrations
 from majordomo_analytics.drain.pages import DRAIN_LOCK
@@ -149,6 +150,7 @@ class PostgresSink:
             "columns": _columns,
             "flavours": sql.SQL(", ").join(map(sql.Literal, ALSO_READ_AGAIN)),
         }
+        self._counts = ValueCounts(self._tables)
 
     def __repr__(self) -> str:
         return f"PostgresSink(schema={self._session.schema!r})"
@@ -169,6 +171,7 @@ class PostgresSink:
                 self.close()
             else:
                 return False
+        self._counts.forget()
         self._session.open(lambda version: version == migrations()[-1].version)
         return True
 
@@ -210,9 +213,11 @@ class PostgresSink:
             if self._see_what_is_promoted():
                 values = self._values(records)
             inserted = self._insert(connection, values)
+            self._counts.take_in(connection, records)
             if place is not None:
                 statement = sql.SQL(_CHECKPOINT).format(**self._tables)
                 connection.execute(statement, (place.spool, place.last))
+        self._counts.remember()
         return inserted
 
     def try_out(self, records: Sequence[RequestRecord]) -> None:
