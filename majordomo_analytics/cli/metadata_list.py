@@ -66,7 +66,7 @@ def count_metadata(
     ],
     postgres_schema: PostgresSchemaOption = DEFAULT_POSTGRES_SCHEMA,
 ) -> None:
-    """Count the values of the metadata keys in Postgres that have no approx_cardinality yet.
+    """Count the values of metadata keys in Postgres that have no approx_cardinality yet.
 
     Those are keys of rows that an earlier version inserted. It goes through all rows once;
     drains go on meanwhile, and keep the number right from then on.

@@ -55,7 +55,8 @@ class DistinctValues:
 
     def estimate(self) -> int:
         """Return how many different values were seen: exact up to some thousand."""
-        return round(self._merged().get_estimate())
+        estimate: float = self._merged().get_estimate()
+        return round(estimate)
 
     def to_bytes(self) -> bytes:
         """Return its state, for `merge`."""
