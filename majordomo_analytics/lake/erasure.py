@@ -317,11 +317,10 @@ def path_without(path: str, response_id: str | None) -> str:
     return path.replace(response_id, ERASED_TEXT) if response_id else path
 
 
-def _values_of(metadata: pa.ChunkedArray, key: str) -> pa.Array:
+def _values_of(metadata: pa.ChunkedArray, key: str) -> pa.ChunkedArray:
     """Return the value of a key in each map, as queries of older files read it."""
-    spellings = (canonical_name(key), key.lower())
-    values = []
-    for entries in metadata.to_pylist():
-        held = dict(entries or ())
-        values.append(next((held[s] for s in spellings if s in held), None))
-    return pa.array(values, pa.string())
+    found = [
+        pc.map_lookup(metadata, pa.scalar(spelling, pa.string()), "first")
+        for spelling in (canonical_name(key), key.lower())
+    ]
+    return pc.coalesce(*found)

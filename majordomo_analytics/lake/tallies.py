@@ -105,16 +105,15 @@ def entries_of(batch: pa.RecordBatch) -> pa.Table:
 
 
 def _count(entries: pa.Table, keys: dict[str, KeyTally]) -> None:
-    found = entries.group_by(["name", "value"]).aggregate(
-        [([], "count_all"), ("at", "min"), ("at", "max")]
-    )
-    names = ("name", "value", "count_all", "at_min", "at_max")
-    columns = (found.column(name).to_pylist() for name in names)
-    for name, value, requests, first, last in zip(*columns, strict=True):
-        tally = keys.get(name)
-        if tally is None:
-            tally = keys[name] = KeyTally(0, first, last)
-        tally.count(requests, first, last)
+    of_keys = entries.group_by("name").aggregate([([], "count_all"), ("at", "min"), ("at", "max")])
+    for row in of_keys.to_pylist():
+        first, last = row["at_min"], row["at_max"]
+        tally = keys.setdefault(row["name"], KeyTally(0, first, last))
+        tally.count(row["count_all"], first, last)
+    of_values = entries.group_by(["name", "value"]).aggregate([([], "count_all")])
+    columns = (of_values.column(name).to_pylist() for name in ("name", "value", "count_all"))
+    for name, value, requests in zip(*columns, strict=True):
+        tally = keys[name]
         tally.distinct.add(value)
         tally.frequent.add(value, requests)
 

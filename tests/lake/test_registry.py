@@ -105,7 +105,7 @@ batches = st.lists(
 )
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(batches=batches, compacted=st.integers(0, 3))
 def test_the_registry_is_what_counting_every_row_says(
     batches: list[list[tuple[datetime, dict[str, str]]]], compacted: int
@@ -270,6 +270,7 @@ def test_the_store_is_its_owners_alone_and_lies_in_the_data_directory(
     assert store_of(tmp_path / "elsewhere" / "table") is None
 
 
+@pytest.mark.slow
 def test_whoever_is_killed_amid_it_leaves_what_is_right(data: DataDirectory) -> None:
     """Killed again and again while it fills the store, at moments that come by chance."""
     for number in range(1, 25):
