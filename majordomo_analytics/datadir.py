@@ -38,6 +38,11 @@ class DataDirectory:
         return self.root / "lake" / "llm_requests"
 
     @property
+    def registry(self) -> Path:
+        """The SQLite file of what is known of metadata keys; made anew from the lake."""
+        return self.root / "registry.sqlite"
+
+    @property
     def spool(self) -> Path:
         """The folder of spool files, one for each worker."""
         return self.root / "spool"

@@ -13,8 +13,10 @@ from majordomo_analytics.cli.compact import compact
 from majordomo_analytics.cli.demo import demo
 from majordomo_analytics.cli.doctor import doctor
 from majordomo_analytics.cli.drain import drain
+from majordomo_analytics.cli.erase import erase
 from majordomo_analytics.cli.proxy import proxy, settings_help
 from majordomo_analytics.cli.query import query
+from majordomo_analytics.cli.retain import retain
 from majordomo_analytics.cli.sample import sample
 from majordomo_analytics.errors import MajordomoError
 
@@ -36,6 +38,8 @@ app.command()(query)
 app.command()(sample)
 app.command()(compact)
 app.command()(doctor)
+app.command()(erase)
+app.command()(retain)
 
 
 @app.callback(invoke_without_command=True)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from majordomo_analytics.errors import SpoolError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
 MAX_REASON_CHARACTERS = 2000
@@ -160,6 +160,43 @@ class DeadLetters:
                 "delete from dead_letters where sink = ? and id = ?",
                 [(sink, request_id) for request_id in ids],
             )
+
+    def revise(self, change: Callable[[bytes], bytes | None]) -> int:
+        """Change what is kept; return of how many letters.
+
+        Parameters
+        ----------
+        change
+            Returns what is to be kept in the place of a record: the same bytes, others, or
+            None to remove the letter.
+
+        Raises
+        ------
+        SpoolError
+            If the file cannot be written; nothing was changed then.
+        """
+        if not self._path.exists():
+            return 0
+        changed = 0
+        with self._transaction() as connection:
+            connection.execute("pragma secure_delete = on")
+            letters = connection.execute("select sink, id, record from dead_letters").fetchall()
+            for sink, request_id, record in letters:
+                revised = change(bytes(record))
+                if revised == record:
+                    continue
+                changed += 1
+                place = (sink, request_id)
+                if revised is None:
+                    connection.execute("delete from dead_letters where sink = ? and id = ?", place)
+                else:
+                    # What the sink said may repeat what it refused.
+                    connection.execute(
+                        "update dead_letters set record = ?, reason = code "
+                        "where sink = ? and id = ?",
+                        (revised, *place),
+                    )
+        return changed
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:

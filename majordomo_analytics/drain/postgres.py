@@ -10,8 +10,10 @@ import msgspec
 import psycopg
 from psycopg import sql
 
+from majordomo_analytics.drain.cardinality import ValueCounts
 from majordomo_analytics.drain.enrich import row_of
 from majordomo_analytics.drain.migrate import migrations
+from majordomo_analytics.drain.pages import DRAIN_LOCK
 from majordomo_analytics.drain.repeated import ALSO_READ_AGAIN
 from majordomo_analytics.drain.session import Session
 from majordomo_analytics.errors import LakeError, PostgresError, RowsRefusedError
@@ -147,6 +149,7 @@ class PostgresSink:
             "columns": _columns,
             "flavours": sql.SQL(", ").join(map(sql.Literal, ALSO_READ_AGAIN)),
         }
+        self._counts = ValueCounts(self._tables)
 
     def __repr__(self) -> str:
         return f"PostgresSink(schema={self._session.schema!r})"
@@ -158,8 +161,7 @@ class PostgresSink:
 
     def open(self) -> bool:
         """Connect and migrate, or see whether the connection still answers."""
-        with suppress(LakeError):  # then what was promoted when it could last be read
-            self._promoted = lake_promoted(self._lake)
+        self._see_what_is_promoted()
         if self._session.is_open:
             try:
                 with self._answering(self._connect_timeout_s) as connection:
@@ -168,6 +170,7 @@ class PostgresSink:
                 self.close()
             else:
                 return False
+        self._counts.forget()
         self._session.open(lambda version: version == migrations()[-1].version)
         return True
 
@@ -203,10 +206,17 @@ class PostgresSink:
         """Insert rows and move the position in one transaction."""
         values = self._values(records)
         with self._answering() as connection, connection.transaction():
+            # Whoever promotes a key waits for this transaction, and then fills what it
+            # inserted. Whoever has waited had the lake promote it before.
+            connection.execute("select pg_advisory_xact_lock_shared(%s)", (DRAIN_LOCK,))
+            if self._see_what_is_promoted():
+                values = self._values(records)
             inserted = self._insert(connection, values)
+            self._counts.take_in(connection, records)
             if place is not None:
                 statement = sql.SQL(_CHECKPOINT).format(**self._tables)
                 connection.execute(statement, (place.spool, place.last))
+        self._counts.remember()
         return inserted
 
     def try_out(self, records: Sequence[RequestRecord]) -> None:
@@ -218,6 +228,13 @@ class PostgresSink:
     def close(self) -> None:
         """Close the connection."""
         self._session.close()
+
+    def _see_what_is_promoted(self) -> bool:
+        """Look what the lake has promoted; return whether that has changed."""
+        before = self._promoted
+        with suppress(LakeError):  # then what was promoted when it could last be read
+            self._promoted = lake_promoted(self._lake)
+        return self._promoted != before
 
     def _values(self, records: Sequence[RequestRecord]) -> list[list[Any]]:
         created_at = datetime.now(UTC)

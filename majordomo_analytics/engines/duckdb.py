@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from majordomo_analytics.lake.table import LakeSnapshot
     from majordomo_analytics.plan.plan import Plan
 
+MOST_TOP_VALUES = 10
+
 SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
     "autoload_known_extensions": False,
@@ -98,17 +100,43 @@ class DuckDBEngine:
     def metadata_keys(self, plan: Plan) -> pl.DataFrame:
         """Return the metadata keys among the plan's requests, most used first."""
         chosen = compile_requests(plan, DUCKDB, limit=None)
+        # Should a request have one key in two spellings, it counts once, in the canonical
+        # one: capitals come first.
+        once = """
+            SELECT
+              name, ANY_VALUE(requested_at) AS requested_at, ARG_MIN(value, spelling) AS value
+            FROM entries WHERE value IS NOT NULL GROUP BY row, name
+        """
+        if all(len(spellings) == 1 for spellings in self._stored_keys.values()):
+            once = "SELECT name, requested_at, value FROM entries WHERE value IS NOT NULL"
         statement = f"""
-            WITH entries AS (
-              SELECT requested_at, UNNEST(MAP_ENTRIES(raw_metadata)) AS entry FROM ({chosen})
+            WITH chosen AS (
+              SELECT ROW_NUMBER() OVER () AS row, requested_at, raw_metadata FROM ({chosen})
+            ), each AS (
+              SELECT row, requested_at, UNNEST(MAP_ENTRIES(raw_metadata)) AS entry FROM chosen
+            ), entries AS (
+              SELECT
+                row, requested_at, CAST(entry.key AS TEXT) AS spelling,
+                LOWER(REPLACE(CAST(entry.key AS TEXT), '_', '-')) AS name,
+                CAST(entry.value AS TEXT) AS value
+              FROM each
+            ), once AS ({once}), by_value AS (
+              SELECT
+                name, value, COUNT(*) AS requests,
+                MIN(requested_at) AS first_seen, MAX(requested_at) AS last_seen,
+                ROW_NUMBER() OVER (PARTITION BY name ORDER BY COUNT(*) DESC, value) AS rank
+              FROM once GROUP BY name, value
             )
             SELECT
-              LOWER(REPLACE(CAST(entry.key AS TEXT), '_', '-')) AS name,
-              COUNT(*) AS requests,
-              COUNT(DISTINCT CAST(entry.value AS TEXT)) AS distinct_values,
-              MIN(requested_at) AS first_seen,
-              MAX(requested_at) AS last_seen
-            FROM entries WHERE entry.value IS NOT NULL GROUP BY name
+              name,
+              CAST(SUM(requests) AS BIGINT) AS requests,
+              SUM(requests) / (SELECT COUNT(*) FROM chosen) AS coverage,
+              COUNT(*) AS distinct_values,
+              MIN(first_seen) AS first_seen,
+              MAX(last_seen) AS last_seen,
+              LIST(STRUCT_PACK(value := value, requests := requests) ORDER BY rank)
+                FILTER (WHERE rank <= {MOST_TOP_VALUES}) AS top_values
+            FROM by_value GROUP BY name
         """
         with self._reading(plan.time_range) as cursor:
             found = _fetch(cursor, statement)

@@ -11,6 +11,7 @@ from majordomo_analytics.errors import QueryError
 from majordomo_analytics.ledger.asking import ask
 from majordomo_analytics.ledger.changing import Changing
 from majordomo_analytics.ledger.display import days_said, writer
+from majordomo_analytics.ledger.keys import MetadataReports
 from majordomo_analytics.plan.dimensions import Derived
 from majordomo_analytics.plan.filters import FilterLike, both, read_filters
 from majordomo_analytics.plan.measures import Measure
@@ -38,7 +39,7 @@ DEFAULT_ENGINE = "duckdb"
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
-class Ledger(Changing):
+class Ledger(Changing, MetadataReports):
     """The requests of one source, and a question that may be begun.
 
     `open` makes one. It never changes: `filter`, `during` and `by` return a new ledger with
@@ -292,18 +293,6 @@ class Ledger(Changing):
         """
         engine = self.source.engine(DEFAULT_ENGINE)
         return engine.requests(_plan(self._plain(), engine), limit=limit)
-
-    def metadata_keys(self) -> pl.DataFrame:
-        """Return which metadata keys the requests carry, most used first.
-
-        Returns
-        -------
-        polars.DataFrame
-            ``name`` (String), ``promoted`` (Boolean), ``requests`` (Int64),
-            ``distinct_values`` (Int64), ``first_seen`` and ``last_seen`` (UTC).
-        """
-        engine = self.source.engine(DEFAULT_ENGINE)
-        return engine.metadata_keys(_plan(self._plain(), engine))
 
     def sql(self, statement: str) -> pl.DataFrame:
         """Return what a statement over all requests of the source gives.

@@ -19,6 +19,7 @@ PRICE_TIER_UNKNOWN: Final = "price_tier_unknown"
 PRICE_INCOMPLETE: Final = "price_incomplete"
 ERROR_IN_STREAM: Final = "error_in_stream"
 TEXT_CLEANED: Final = "text_cleaned"
+ERASED: Final = "erased"
 
 FLAGS: dict[str, str] = {
     METADATA_REPEATED: "a metadata header came more than once; the first value counts",
@@ -36,4 +37,5 @@ FLAGS: dict[str, str] = {
     BODY_TOO_LARGE: "the answer was too large to look for usage in it",
     ERROR_IN_STREAM: "the provider reported an error inside a successful stream",
     TEXT_CLEANED: "characters that no database takes, or an API key, were taken out of a text",
+    ERASED: "what identified somebody was erased from the row; its usage and cost are as they were",
 }
