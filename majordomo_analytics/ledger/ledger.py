@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from majordomo_analytics.plots.series import Kind
     from majordomo_analytics.times import TimeGrain, TimeRange, TimeRangeLike
 
-DEFAULT_ENGINE = "duckdb"
-
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Ledger:
@@ -90,7 +88,7 @@ class Ledger:
         order_by: str | Sequence[str] | None = None,
         limit: int | None = None,
         other: bool | None = None,
-        engine: str = DEFAULT_ENGINE,
+        engine: str | None = None,
     ) -> QueryResult:
         """Ask what requests cost, or any other measure, by dimensions and over time.
 
@@ -124,7 +122,7 @@ class Ledger:
         other
             Whether what is beyond the limit is shown as ``(other)``; True by default.
         engine
-            What works it out; ``"duckdb"``.
+            What works it out: ``"duckdb"`` or ``"polars"``.
 
         Returns
         -------
@@ -261,7 +259,7 @@ class Ledger:
             The columns of `llm_requests`, and each promoted metadata key as a column of
             its name.
         """
-        engine = self.source.engine(DEFAULT_ENGINE)
+        engine = self.source.engine()
         return engine.requests(_plan(self._plain(), engine), limit=limit)
 
     def metadata_keys(self) -> pl.DataFrame:
@@ -273,7 +271,7 @@ class Ledger:
             ``name`` (String), ``promoted`` (Boolean), ``requests`` (Int64),
             ``distinct_values`` (Int64), ``first_seen`` and ``last_seen`` (UTC).
         """
-        engine = self.source.engine(DEFAULT_ENGINE)
+        engine = self.source.engine()
         return engine.metadata_keys(_plan(self._plain(), engine))
 
     def sql(self, statement: str) -> pl.DataFrame:
@@ -290,7 +288,7 @@ class Ledger:
         QueryError
             If DuckDB refuses the statement.
         """
-        return self.source.engine(DEFAULT_ENGINE).sql(statement)
+        return self.source.engine().sql(statement)
 
     def __repr__(self) -> str:
         if self._asks_for_rows():
@@ -313,7 +311,7 @@ class Ledger:
         )
 
     def _summary(self) -> str:
-        engine = self.source.engine(DEFAULT_ENGINE)
+        engine = self.source.engine()
         plan = _plan(self._plain(), engine)
         total = answer(engine, plan).total
         count, cost = total["requests"], total["total_cost"]
@@ -356,7 +354,7 @@ def open(source: SourceLike) -> Ledger:
     Ledger of a frame: 1 request, $1.2500, 2026-10-05 to 2026-10-05 UTC
     """
     ledger = Ledger(read_source(source))
-    ledger.source.engine(DEFAULT_ENGINE)
+    ledger.source.engine()
     return ledger
 
 
