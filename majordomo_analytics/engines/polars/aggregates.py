@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _MOST_WHOLE = 2**63 - 1
 _MOST_MONEY = Decimal((0, (9,) * SUM_PRECISION, -PLACES))
+_NEVER_WRAPS = 28
+"""Digits of a column of which ten billion values still add up to no more than 38."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +43,15 @@ class Part:
         What groups make of that.
     number
         The number of a group.
+    wrapped
+        Whether a sum has left its 128 bits; None where it never can.
     """
 
     name: str
     picked: dict[str, pl.Expr]
     grouped: tuple[pl.Expr, ...]
     number: pl.Expr
+    wrapped: pl.Expr | None = None
 
 
 def part(name: str, aggregate: Aggregate, values: Values) -> Part:
@@ -79,6 +84,9 @@ def finish(groups: pl.DataFrame, parts: dict[Aggregate, Part]) -> pl.DataFrame:
     ResultOverflowError
         If a sum leaves the range of its type.
     """
+    for aggregate, made_by in parts.items():
+        if made_by.wrapped is not None and groups.select(made_by.wrapped.any()).item():
+            raise _overflow(aggregate, "more than 38 digits")
     made = groups.with_columns(part.number.alias(part.name) for part in parts.values())
     for aggregate, made_by in parts.items():
         if aggregate.how == "sum":
@@ -105,7 +113,7 @@ def _ratio(ratio: Ratio, parts: dict[Aggregate, Part]) -> pl.Expr:
 
 def _sum(name: str, inputs: list[pl.Expr], types: list[pl.DataType]) -> Part:
     """Return a sum over one or several columns, null where nothing is known."""
-    picked, grouped, sums, known = {}, [], [], []
+    picked, grouped, sums, known, wrapped = {}, [], [], [], []
     for n, (value, dtype) in enumerate(zip(inputs, types, strict=True)):
         column, count = f"{name} {n}", f"{name} {n} known"
         picked[column] = value
@@ -113,20 +121,30 @@ def _sum(name: str, inputs: list[pl.Expr], types: list[pl.DataType]) -> Part:
         grouped += [wide.sum().alias(column), pl.col(column).count().alias(count)]
         sums.append(pl.col(column))
         known.append(pl.col(count) > 0)
+        if isinstance(dtype, pl.Decimal) and dtype.precision > _NEVER_WRAPS:
+            # Polars wraps at 128 bits in some plans; a float sum is near enough to tell.
+            about = f"{name} {n} about"
+            grouped.append(pl.col(column).cast(pl.Float64).sum().alias(about))
+            away = (pl.col(column).cast(pl.Float64) - pl.col(about)).abs()
+            wrapped.append(away > 2.0**127 / 10**dtype.scale)
     total = reduce(add, sums)
     if isinstance(types[0], pl.Decimal):
         total = total.cast(SUM_OF_MONEY)
-    return Part(name, picked, tuple(grouped), pl.when(pl.any_horizontal(known)).then(total))
+    number = pl.when(pl.any_horizontal(known)).then(total)
+    guard = pl.any_horizontal(wrapped) if wrapped else None
+    return Part(name, picked, tuple(grouped), number, guard)
 
 
 def _check(sums: pl.Series, aggregate: Aggregate) -> None:
     """Raise if a sum is out of range: Polars keeps money in 128 bits, not 38 digits."""
     if sums.dtype.is_float():
         return
-    most = _MOST_MONEY if isinstance(sums.dtype, pl.Decimal) else _MOST_WHOLE
-    ends: list[Decimal | int | None] = [sums.min(), sums.max()]  # type: ignore[list-item]
-    for found in ends:
-        if found is not None and abs(found) > most:
-            said = f"{' + '.join(aggregate.of)} adds up to {found}"
-            message = f"a sum leaves the range of its type: {said}"
-            raise ResultOverflowError(message)
+    most = Decimal(_MOST_WHOLE) if sums.dtype.is_integer() else _MOST_MONEY
+    for found in pl.concat([sums.bottom_k(1), sums.top_k(1)]).drop_nulls():
+        if Decimal(found).copy_abs() > most:
+            raise _overflow(aggregate, str(found))
+
+
+def _overflow(aggregate: Aggregate, found: str) -> ResultOverflowError:
+    said = f"{' + '.join(aggregate.of)} adds up to {found}"
+    return ResultOverflowError(f"a sum leaves the range of its type: {said}")

@@ -16,6 +16,7 @@ from majordomo_analytics.records.columns import promoted_column
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from decimal import Decimal
 
     from majordomo_analytics.plan.dimensions import Dimension
     from majordomo_analytics.plan.fields import Name
@@ -77,7 +78,7 @@ class Values:
         return values[0] if len(values) == 1 else pl.coalesce(values), pl.String()
 
     @staticmethod
-    def _interval(value: pl.Expr, dtype: pl.DataType, edges: tuple[object, ...]) -> pl.Expr:
+    def _interval(value: pl.Expr, dtype: pl.DataType, edges: tuple[int | Decimal, ...]) -> pl.Expr:
         """Return how many edges a number has reached."""
         reached = pl.lit(0, dtype=pl.Int64())
         for edge in edges:

@@ -41,7 +41,7 @@ def equal_to_one(column: pl.Expr, values: Sequence[Value], dtype: pl.DataType) -
         literals = [
             _whole(number, exact)
             for number, value in read
-            if number == value and abs(number) <= exact.most
+            if number == value and number.copy_abs() <= exact.most
         ]
     column = _as_literals(column, dtype)
     if not literals:
@@ -60,7 +60,7 @@ def compared(column: pl.Expr, order: Order, value: Value, dtype: pl.DataType) ->
     else:
         rounding = ROUND_CEILING if order in ("<", ">=") else ROUND_FLOOR
         number = _at(_number(value), exact, rounding)
-        if abs(number) > exact.most:
+        if number.copy_abs() > exact.most:
             always = (number > 0) == (order in ("<", "<="))
             return column.is_not_null() if always else pl.lit(value=False)
         than = pl.lit(_whole(number, exact), dtype=exact.dtype)

@@ -85,7 +85,7 @@ class Scans:
 
     @cached_property
     def _frame(self) -> pl.DataFrame:
-        return pl.DataFrame(self.source)
+        return pl.DataFrame(self.source)  # type: ignore[arg-type]  # only asked of a table
 
     def _schema(self, path: str) -> pl.Schema:
         """Return what a file holds; a name is never written anew."""
