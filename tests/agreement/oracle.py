@@ -264,9 +264,10 @@ def _sum(rows: Iterable[Row], *columns: str) -> Number:
         if abs(steps) > MOST_STEPS:
             raise OutOfRangeError
         return Decimal((int(steps < 0), tuple(map(int, str(abs(steps)))), -10))
-    if abs(sum(known)) > MOST_WHOLE:
+    whole = sum(map(int, known))
+    if abs(whole) > MOST_WHOLE:
         raise OutOfRangeError
-    return sum(known)
+    return whole
 
 
 def _ratio(above: Number, below: Number, per: int = 1) -> float | None:
@@ -283,6 +284,10 @@ def _quantile(rows: Iterable[Row], level: Fraction) -> float | None:
     low = floor(place)
     high = min(low + 1, len(known) - 1)
     return float(known[low] + (known[high] - known[low]) * (place - low))
+
+
+def _percent(percent: int) -> Callable[[list[Row]], Number]:
+    return lambda rows: _quantile(rows, Fraction(percent, 100))
 
 
 def _failed(row: Row) -> bool:
@@ -322,12 +327,7 @@ MEASURES: dict[str, Callable[[list[Row]], Number]] = {
     "unpriced_requests": lambda rows: sum(row["total_cost"] is None for row in rows),
     "users": lambda rows: len({value_of(row, "User-Id") for row in rows} - {None}),
     "total_tokens": _sum_of("input_tokens", "output_tokens"),
-    **{
-        f"p{percent}_response_time_ms": lambda rows, percent=percent: _quantile(
-            rows, Fraction(percent, 100)
-        )
-        for percent in (50, 95, 99)
-    },
+    **{f"p{percent}_response_time_ms": _percent(percent) for percent in (50, 95, 99)},
     **{
         name: _sum_of(name)
         for name in (

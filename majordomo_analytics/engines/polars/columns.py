@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from majordomo_analytics.errors import QueryError
 from majordomo_analytics.records.columns import BY_NAME
 from majordomo_analytics.records.money import PLACES, SUM_PRECISION
 
@@ -144,9 +145,18 @@ def _metadata(column: pl.Expr, stored: pl.DataType) -> pl.Expr:
 
 
 def _instants(texts: pl.Series) -> pl.Series:
-    read = [None if text is None else datetime.fromisoformat(text) for text in texts]
-    aware = [at and (at if at.tzinfo else at.replace(tzinfo=UTC)) for at in read]
-    return pl.Series(texts.name, [at and at.astimezone(UTC) for at in aware], dtype=INSTANT)
+    return pl.Series(texts.name, [_instant_in(text) for text in texts], dtype=INSTANT)
+
+
+def _instant_in(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    try:
+        read = datetime.fromisoformat(text)
+    except ValueError as error:
+        message = f"{text!r} is no instant as ISO 8601 writes it"
+        raise QueryError(message) from error
+    return (read if read.tzinfo else read.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def _entries(texts: pl.Series) -> pl.Series:
@@ -155,12 +165,15 @@ def _entries(texts: pl.Series) -> pl.Series:
 
 def _entries_in(text: str | None) -> list[dict[str, str | None]] | None:
     """Return the members of a JSON object; what is no text is kept as JSON writes it."""
-    read = None if text is None else json.loads(text, parse_int=str, parse_float=str)
+    try:
+        read = None if text is None else json.loads(text, parse_int=str, parse_float=str)
+    except ValueError:
+        read = text
     if read is None:
         return None
     if not isinstance(read, dict):
         message = f"raw_metadata {text!r} is no JSON object of metadata keys and values"
-        raise TypeError(message)
+        raise QueryError(message)
     return [
         {
             "key": key,

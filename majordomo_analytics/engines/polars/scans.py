@@ -44,7 +44,10 @@ class Scans:
         if not isinstance(source, ParquetFiles):
             return pl.DataFrame(source.schema.empty_table()).schema
         kinds = dict.fromkeys(tuple(self._schema(path).items()) for path in source.paths)
-        empty = [pl.DataFrame(schema=dict(kind)) for kind in kinds]
+        empty = [
+            pl.DataFrame(schema={name: read_type(name, stored) for name, stored in kind})
+            for kind in kinds
+        ]
         try:
             return pl.concat(empty, how="diagonal_relaxed").schema
         except pl.exceptions.PolarsError as error:
@@ -75,12 +78,7 @@ class Scans:
         kinds: dict[tuple[tuple[str, pl.DataType], ...], list[str]] = {}
         for path in paths:
             kinds.setdefault(tuple(self._schema(path).items()), []).append(path)
-        scans = [
-            self._as_ours(
-                pl.scan_parquet(alike, glob=False, hive_partitioning=False), pl.Schema(held)
-            )
-            for held, alike in kinds.items()
-        ]
+        scans = [self._as_ours(_scan(alike), pl.Schema(held)) for held, alike in kinds.items()]
         return scans[0] if len(scans) == 1 else pl.concat(scans, how="vertical")
 
     @cached_property
@@ -90,7 +88,7 @@ class Scans:
     def _schema(self, path: str) -> pl.Schema:
         """Return what a file holds; a name is never written anew."""
         if path not in self._schemas:
-            self._schemas[path] = pl.Schema(pl.read_parquet_schema(path))
+            self._schemas[path] = _scan([path]).collect_schema()
         return self._schemas[path]
 
     @cached_property
@@ -124,3 +122,8 @@ class Scans:
             if column.name not in self.stored and column.name != "requested_date"
         ]
         return scan.select(chosen)
+
+
+def _scan(paths: list[str]) -> pl.LazyFrame:
+    """Scan files by their names as they are, of which no part is a pattern or a column."""
+    return pl.scan_parquet(paths, glob=False, hive_partitioning=False)
