@@ -73,7 +73,7 @@ SHAPES: dict[str, Shape] = {
     "keys in lower case": Shape(lower_case=1.0),
     "keys in two spellings": Shape(lower_case=0.5, rows=100),
     "costs as large as the row allows": Shape(costs=_huge, rows=100),
-    "counts as large as they are summed": Shape(tokens=2**55, rows=100),
+    "counts as large as they are summed": Shape(tokens=2**58, rows=100),
     "many users": Shape(users=300, rows=300, teams=("a", None)),
     "Berlin in spring": Shape(between=(at("2026-03-27"), at("2026-03-31")), rows=100),
     "Berlin in autumn": Shape(between=(at("2026-10-23"), at("2026-10-27")), rows=100),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -95,12 +95,12 @@ def keys_in(rows: list[Row]) -> list[str]:
 def questions(draw: st.DrawFn, ledger: str) -> Question:
     """Draw a question that has an answer for a ledger."""
     keys = keys_in(make_rows(ledger))
-    names = [*keys, *keys, *TEXTS, "status_code", "is_streamed", "requested_date", "total_cost"]
+    names = ["status_code", *keys, "is_streamed", *TEXTS, "requested_date", "total_cost"]
     dimensions = draw(st.lists(st.sampled_from(names), max_size=3, unique=True))
     known: list[str | Own] = [*ma.MEASURES, *_own(keys)]
     measures = draw(st.lists(st.sampled_from(known), min_size=1, max_size=4, unique_by=_name))
     grain = draw(st.sampled_from([None, None, *GRAINS]))
-    limit = draw(st.sampled_from([None, None, 1, 2, 3, 10]))
+    limit = draw(st.sampled_from([2, 3, 10, 1, None, None])) if dimensions else None
     columns = [*dimensions, *map(_name, measures), *([grain] if grain else [])]
     ordered = draw(st.lists(st.sampled_from(columns), max_size=2, unique=True))
     falling = [draw(st.sampled_from(["", "-"])) + name for name in ordered]
@@ -122,25 +122,26 @@ def questions(draw: st.DrawFn, ledger: str) -> Question:
 
 @st.composite
 def time_ranges(draw: st.DrawFn, ledger: str) -> tuple[datetime | None, datetime | None]:
-    """Draw a range that begins and ends within a ledger, or is open."""
-    start, end = SHAPES[ledger].between
-    minutes = int((end - start) / timedelta(minutes=1))
-    ends = sorted(draw(st.tuples(st.integers(0, minutes), st.integers(0, minutes))))
-    first, last = (start + timedelta(minutes=minute) for minute in ends)
+    """Draw a range between two requests of a ledger, or one that is open."""
+    instants = sorted(row["requested_at"] for row in make_rows(ledger)) or [*SHAPES[ledger].between]
+    places = st.integers(0, len(instants) - 1)
+    first, last = (instants[place] for place in sorted(draw(st.tuples(places, places))))
     return draw(st.sampled_from([(first, last), (first, None), (None, last)]))
 
 
 def filters(ledger: str) -> st.SearchStrategy[Filter]:
     """Draw conditions and what `Not`, `All` and `Some` make of them."""
-    return st.just(All(())) | st.recursive(
+    made = st.recursive(
         leaves(ledger),
         lambda inner: (
             inner.map(Not)
-            | st.lists(inner, max_size=3).map(lambda some: All(tuple(some)))
-            | st.lists(inner, max_size=3).map(lambda some: Some(tuple(some)))
+            | st.lists(inner, min_size=1, max_size=3).map(lambda some: All(tuple(some)))
+            | st.lists(inner, min_size=1, max_size=3).map(lambda some: Some(tuple(some)))
         ),
         max_leaves=5,
     )
+    filtered = st.sampled_from([True, True, True, False])  # what shrinks goes to the first
+    return filtered.flatmap(lambda some: made if some else st.just(EVERYTHING))
 
 
 @st.composite

@@ -19,13 +19,29 @@ from polars.testing import assert_frame_equal
 import majordomo_analytics as ma
 from majordomo_analytics.engines.base import measure_type
 from majordomo_analytics.ledger.result import QueryResult
+from majordomo_analytics.plan.filters import Compared, Not, OneOf
+from majordomo_analytics.records.columns import BY_NAME
 from tests.agreement import oracle
 from tests.agreement.ledgers import SHAPES, Row, make_rows
-from tests.agreement.questions import QUANTILES, Question, questions
+from tests.agreement.questions import QUANTILES, Question, keys_in, questions
 from tests.agreement.sources import ROADS
 
 PLANS = int(os.environ.get("MAJORDOMO_AGREEMENT_PLANS", "500"))
 QUICK = ("empty", "one request", "keys in two spellings", "a quarter hour apart, Lord Howe")
+HARD = (
+    Question(("requests", "total_cost"), ("status_code",), limit=3),
+    Question(("total_cost",), ("is_streamed", "Team"), limit=2, other=False),
+    Question(("requests",), ("total_cost", "Team"), limit=4, order_by=("total_cost",)),
+    Question(("users", "error_rate"), ("Team",), time_grain="day", limit=1, order_by=("-users",)),
+    Question(("cache_hit_rate",), ("Team", "Plan"), limit=2, order_by=("cache_hit_rate",)),
+    Question(("cost_per_request", "requests"), time_grain="hour", timezone="Australia/Lord_Howe"),
+    Question(("requests",), time_grain="day", timezone="America/Santiago"),
+    Question(("requests",), time_grain="week", timezone="America/Havana", order_by=("-week",)),
+    Question(("requests",), filters=Not(Compared("status_code", "<", 400))),
+    Question(("requests",), filters=Compared("input_tokens", "<", Decimal("1000.5"))),
+    Question(("requests",), filters=Not(OneOf("model", ("gpt-5", None)))),
+)
+"""Missing values within a limit and in filters, clocks that go back, parts of a number."""
 
 
 @dataclass(frozen=True)
@@ -124,7 +140,11 @@ def ordered_by_a_quantile(question: Question) -> bool:
 
 
 def ask_anything(opened: Opened, plans: int) -> None:
-    """Ask random questions."""
+    """Ask what has gone wrong elsewhere, and then random questions."""
+
+    for question in HARD:
+        if {*question.dimensions} <= {*BY_NAME, *keys_in(opened.rows)}:
+            agree(opened, question)
 
     @settings(
         max_examples=plans,

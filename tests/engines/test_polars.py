@@ -34,7 +34,7 @@ from majordomo_analytics.plan.dimensions import (
     Ruled,
 )
 from majordomo_analytics.plan.fields import Name
-from majordomo_analytics.plan.filters import Compared, Filter, Like, Matches, Not, OneOf
+from majordomo_analytics.plan.filters import All, Compared, Filter, Like, Matches, Not, OneOf, Some
 from majordomo_analytics.plan.plan import Ordering, Plan, Query, make_plan
 from majordomo_analytics.times import Calendar, offsets_between, utc_now
 from tests.support.requests import REQUESTS, write_lake
@@ -280,6 +280,15 @@ def test_text_is_searched_as_it_is() -> None:
     assert matching(engine, Matches("model", r"a[^\n]b")) == ["a.b", "aXb"]
     assert matching(engine, Matches("model", r"(?:[0-9]{3}|X)")) == ["aXb", "100%"]
     assert matching(engine, Not(Matches("model", "[a-z]"))) == ["100%", None]
+
+
+def test_no_conditions_are_all_met_and_none_of_none_is() -> None:
+    """As `all` and `any` have it, also where it is negated."""
+    engine = engine_over(["a", None])
+
+    for node, kept in ((All(()), 2), (Some(()), 0), (Not(All(())), 0), (Not(Some(())), 2),
+                       (Some((All(()), OneOf("model", ("a",)))), 2)):  # fmt: skip
+        assert len(matching(engine, node)) == kept
 
 
 def test_a_table_gives_names_and_what_is_not_in_it_a_default() -> None:
