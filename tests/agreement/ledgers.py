@@ -86,6 +86,9 @@ SHAPES: dict[str, Shape] = {
     "a quarter hour apart, Santiago": Shape(
         between=(at("2026-04-04"), at("2026-04-06")), step=timedelta(minutes=15), rows=190
     ),
+    "clocks go back over midnight, St. John's": Shape(
+        between=(at("2010-11-06"), at("2010-11-08")), step=timedelta(minutes=15), rows=190
+    ),
     "the turn of a year": Shape(between=(at("2025-12-28"), at("2026-01-06")), rows=100),
     "long ago and much later": Shape(between=(at("1969-12-01"), at("2037-01-01")), rows=80),
 }

@@ -141,7 +141,6 @@ def ordered_by_a_quantile(question: Question) -> bool:
 
 def ask_anything(opened: Opened, plans: int) -> None:
     """Ask what has gone wrong elsewhere, and then random questions."""
-
     for question in HARD:
         if {*question.dimensions} <= {*BY_NAME, *keys_in(opened.rows)}:
             agree(opened, question)

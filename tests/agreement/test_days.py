@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from itertools import pairwise
 
 import polars as pl
 import pytest
@@ -28,7 +27,8 @@ CHANGES = [
     ("Australia/Lord_Howe", "2026-10-04", 23.5),
     ("America/Havana", "2026-03-08", 23),
     ("America/Havana", "2026-11-01", 25),
-    ("America/Santiago", "2026-04-04", 24),  # ends twice: 23:00 comes again, as its next day
+    ("America/Santiago", "2026-04-04", 25),  # 23:00 comes twice, before the next day begins
+    ("America/St_Johns", "2010-11-07", 25),  # a minute after it began, clocks went back over it
     ("America/Santiago", "2026-09-06", 23),
     ("Asia/Kathmandu", "2026-03-01", 24),
     ("America/St_Johns", "2026-11-01", 25),
@@ -56,6 +56,8 @@ def test_buckets_hold_what_the_clock_says(zone: str, day: str, hours: float, eng
     for grain in ("hour", "day", "week", "month", "quarter", "year"):
         question = Question(("requests", "total_cost"), time_grain=grain, timezone=zone)
         rows = ledger.query(**question.asked(), engine=engine).to_polars()
+        if grain == "hour":  # to Python, the two hours of one name are equal
+            rows = rows.with_columns(pl.col("hour").dt.convert_time_zone("UTC"))
         expected = Counter(bucket(instant, question) for instant in instants)
 
         assert dict(rows.select(grain, "requests").rows()) == expected, grain
@@ -81,7 +83,7 @@ def test_the_doubled_hour_is_two_hours(engine: str) -> None:
         "02:00 +0200", "02:00 +0100", "03:00 +0100",
     ]  # fmt: skip
     assert rows["requests"].to_list() == [3, 3, 3]
-    assert all(one < other for one, other in pairwise(rows["hour"].to_list()))
+    assert rows["hour"].dt.convert_time_zone("UTC").to_list() == at[::3]
 
 
 @pytest.mark.parametrize("engine", ENGINES)
