@@ -10,8 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ import polars as pl
 import pyarrow as pa
 
 from majordomo_analytics.engines.base import Selected
+from majordomo_analytics.engines.pinned import ParquetFiles, days_held, files_in
 from majordomo_analytics.engines.sql.compiler import TABLE, compile_plan, compile_requests
 from majordomo_analytics.engines.sql.dialects import DUCKDB
 from majordomo_analytics.errors import LakeError, QueryError, ResultOverflowError, SourceError
@@ -32,7 +32,7 @@ from majordomo_analytics.times import TimeRange
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from majordomo_analytics.lake.table import LakeSnapshot
+    from majordomo_analytics.engines.pinned import Pinned
     from majordomo_analytics.plan.plan import Plan
 
 MOST_TOP_VALUES = 10
@@ -45,19 +45,12 @@ SETTINGS: dict[str, str | bool | int | float | list[str]] = {
 """Nothing is fetched from the network, and no SQL reaches a variable of Python's."""
 
 
-@dataclass(frozen=True, slots=True)
-class ParquetFiles:
-    """Parquet files that are no Delta table; what is in them may overlap in time."""
-
-    paths: tuple[str, ...]
-
-
 class DuckDBEngine:
     """Answers plans over a snapshot of the lake, Parquet files or an Arrow table."""
 
     name = "duckdb"
 
-    def __init__(self, source: LakeSnapshot | ParquetFiles | pa.Table) -> None:
+    def __init__(self, source: Pinned) -> None:
         self._source = source
         self._database = duckdb.connect(":memory:", config=SETTINGS)
         self._database.execute("SET GLOBAL TimeZone = 'UTC'")
@@ -198,11 +191,7 @@ class DuckDBEngine:
             found = self.sql(f"SELECT MIN(requested_at) a, MAX(requested_at) b FROM {TABLE}")
             first, last = found.row(0)
             return TimeRange(first, last and last + timedelta(microseconds=1))
-        days = [file.requested_date for file in source.files]
-        if not days:
-            return TimeRange()
-        first, last = (datetime(d.year, d.month, d.day, tzinfo=UTC) for d in (min(days), max(days)))
-        return TimeRange(first, last + timedelta(days=1))
+        return days_held(source)
 
     @contextmanager
     def _reading(self, asked: TimeRange) -> Iterator[duckdb.DuckDBPyConnection]:
@@ -228,9 +217,7 @@ class DuckDBEngine:
         if isinstance(source, ParquetFiles):
             paths = source.paths
         else:
-            last = None if asked.end is None else (asked.end - timedelta(microseconds=1)).date()
-            first = None if asked.start is None else asked.start.date()
-            paths = tuple(file.uri for file in source.files_between(first, last))
+            paths = tuple(file.uri for file in files_in(source, asked))
             if not paths:
                 cursor.register("stored", source.schema.empty_table())
                 return [("stored", frozenset(self._types))]

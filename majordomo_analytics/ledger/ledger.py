@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from majordomo_analytics.plots.series import Kind
     from majordomo_analytics.times import Calendar, TimeGrain, TimeRangeLike
 
-DEFAULT_ENGINE = "duckdb"
-
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Ledger(Changing, MetadataReports):
@@ -92,7 +90,7 @@ class Ledger(Changing, MetadataReports):
         other: bool | None = None,
         compare: TimeRangeLike = None,
         fill_gaps: bool | None = None,
-        engine: str = DEFAULT_ENGINE,
+        engine: str | None = None,
         calendar: Calendar | None = None,
     ) -> QueryResult:
         """Ask what requests cost, or any other measure, by dimensions and over time.
@@ -135,7 +133,8 @@ class Ledger(Changing, MetadataReports):
             Whether time buckets without a request are rows, of 0 where nothing adds up to
             that; True by default.
         engine
-            What works it out; ``"duckdb"``.
+            What works it out: ``"duckdb"``, ``"polars"``, ``"postgres"`` or ``"spark"``. By
+            default DuckDB for files and frames, and Postgres for what is there.
         calendar
             Where weeks, months and years begin; as in ISO by default.
 
@@ -291,7 +290,7 @@ class Ledger(Changing, MetadataReports):
             The columns of `llm_requests`, and each promoted metadata key as a column of
             its name.
         """
-        engine = self.source.engine(DEFAULT_ENGINE)
+        engine = self.source.engine()
         return engine.requests(_plan(self._plain(), engine), limit=limit)
 
     def sql(self, statement: str) -> pl.DataFrame:
@@ -308,7 +307,7 @@ class Ledger(Changing, MetadataReports):
         QueryError
             If DuckDB refuses the statement.
         """
-        return self.source.engine(DEFAULT_ENGINE).sql(statement)
+        return self.source.engine().sql(statement)
 
     def __repr__(self) -> str:
         if self._asks_for_rows():
@@ -335,7 +334,7 @@ class Ledger(Changing, MetadataReports):
         )
 
     def _summary(self) -> str:
-        engine = self.source.engine(DEFAULT_ENGINE)
+        engine = self.source.engine()
         plan = _plan(self._plain(), engine)
         with engine.session():
             total = read(engine, plan).total

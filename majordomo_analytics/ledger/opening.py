@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from majordomo_analytics.ledger.ledger import DEFAULT_ENGINE, Ledger
+from majordomo_analytics.ledger.ledger import Ledger
 from majordomo_analytics.ledger.sources import SourceLike, read_source
 
 if TYPE_CHECKING:
@@ -45,5 +45,5 @@ def open(source: SourceLike, *, version: VersionLike | None = None) -> Ledger:
     Ledger of a frame: 1 request, $1.2500, 2026-10-05 to 2026-10-05 UTC
     """
     ledger = Ledger(read_source(source, version=version))
-    ledger.source.engine(DEFAULT_ENGINE)
+    ledger.source.engine()
     return ledger

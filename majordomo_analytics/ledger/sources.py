@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import glob
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
@@ -11,7 +12,7 @@ import polars as pl
 import pyarrow as pa
 
 from majordomo_analytics.datadir import MARKER, DataDirectory
-from majordomo_analytics.engines.duckdb import DuckDBEngine, ParquetFiles
+from majordomo_analytics.engines.pinned import ParquetFiles, Pinned
 from majordomo_analytics.errors import LakeError, LakeNotFoundError, SourceError, UnknownNameError
 from majordomo_analytics.lake.table import LakeSnapshot, take_snapshot
 from majordomo_analytics.lake.versions import VersionLike, snapshot_at
@@ -22,9 +23,22 @@ if TYPE_CHECKING:
     from majordomo_analytics.engines.base import Engine
 
 SourceLike: TypeAlias = "str | Path | pl.DataFrame | pl.LazyFrame | pa.Table"
-Pinned: TypeAlias = LakeSnapshot | ParquetFiles | pa.Table
 
-ENGINES: dict[str, Callable[[Pinned], Engine]] = {"duckdb": DuckDBEngine}
+
+def _duckdb(pinned: Pinned) -> Engine:
+    from majordomo_analytics.engines.duckdb import DuckDBEngine
+
+    return DuckDBEngine(pinned)
+
+
+def _polars(pinned: Pinned) -> Engine:
+    from majordomo_analytics.engines.polars.engine import PolarsEngine
+
+    return PolarsEngine(pinned)
+
+
+# An engine is loaded by the first question for it: none needs the library of another.
+ENGINES: dict[str, Callable[[Pinned], Engine]] = {"duckdb": _duckdb, "polars": _polars}
 READABLE = (
     "a data directory, a Delta table, a Parquet file, folder or glob, "
     "a Polars frame or an Arrow table"
@@ -77,7 +91,12 @@ class Source:
             raise SourceError(message)
         return self.lake
 
-    def engine(self, name: str) -> Engine:
+    @property
+    def default_engine(self) -> str:
+        """The engine that answers where none is named."""
+        return "duckdb" if find_spec("duckdb") else "polars"
+
+    def engine(self, name: str | None = None) -> Engine:
         """Return an engine over the present state; the same one until that changes.
 
         Raises
@@ -85,6 +104,7 @@ class Source:
         UnknownNameError
             If there is no such engine.
         """
+        name = self.default_engine if name is None else name
         if name not in ENGINES:
             raise UnknownNameError(kind="engine", name=str(name), known=ENGINES)
         pinned = self.pin()

@@ -1,0 +1,1 @@
+"""Plans as lazy Polars frames: one engine without SQL."""
