@@ -12,6 +12,7 @@ from majordomo_analytics.cli import keys
 from majordomo_analytics.cli.demo import demo
 from majordomo_analytics.cli.doctor import doctor
 from majordomo_analytics.cli.drain import drain
+from majordomo_analytics.cli.imports import import_
 from majordomo_analytics.cli.proxy import proxy, settings_help
 from majordomo_analytics.cli.query import query
 from majordomo_analytics.errors import MajordomoError
@@ -30,6 +31,7 @@ app.command(epilog=settings_help() if "proxy" in sys.argv[1:2] else None)(proxy)
 app.command()(drain)
 app.add_typer(keys.app, name="keys")
 app.command()(query)
+app.command(name="import")(import_)
 app.command()(doctor)
 
 
