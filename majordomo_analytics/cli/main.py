@@ -12,6 +12,7 @@ from majordomo_analytics.cli import keys
 from majordomo_analytics.cli.demo import demo
 from majordomo_analytics.cli.doctor import doctor
 from majordomo_analytics.cli.drain import drain
+from majordomo_analytics.cli.export import export
 from majordomo_analytics.cli.imports import import_
 from majordomo_analytics.cli.proxy import proxy, settings_help
 from majordomo_analytics.cli.query import query
@@ -32,6 +33,7 @@ app.command()(drain)
 app.add_typer(keys.app, name="keys")
 app.command()(query)
 app.command(name="import")(import_)
+app.command()(export)
 app.command()(doctor)
 
 

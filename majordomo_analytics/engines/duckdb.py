@@ -20,6 +20,7 @@ import polars as pl
 import pyarrow as pa
 
 from majordomo_analytics.engines.base import Answer, shape_rows, shape_total
+from majordomo_analytics.engines.export import export_statement
 from majordomo_analytics.engines.sql import DUCKDB, TABLE, compile_plan, compile_requests
 from majordomo_analytics.errors import LakeError, QueryError, ResultOverflowError, SourceError
 from majordomo_analytics.plan.fields import Catalogue, Kind, column_kind
@@ -29,7 +30,9 @@ from majordomo_analytics.times import TimeRange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
+    from majordomo_analytics.engines.export import ExportFormat
     from majordomo_analytics.lake.table import LakeSnapshot
     from majordomo_analytics.plan.plan import Plan
 
@@ -86,6 +89,16 @@ class DuckDBEngine:
             rows = _fetch(cursor, compile_requests(plan, DUCKDB, limit=limit))
         keys = {PROMOTED_PREFIX + key: key for key in self._catalogue.promoted}
         return rows.rename({old: new for old, new in keys.items() if new not in rows.columns})
+
+    def export(self, plan: Plan, path: Path, form: ExportFormat) -> int:
+        """Write the plan's requests to a file in any order; return how many they are."""
+        chosen = compile_requests(plan, DUCKDB, limit=None, in_order=False)
+        with self._reading(plan.time_range) as cursor:
+            described = cursor.execute(f"DESCRIBE {TABLE}").fetchall()
+            columns = [(row[0], row[1]) for row in described]
+            cursor.execute(export_statement(chosen, columns, str(path), form))
+            written = cursor.fetchone()
+        return int(written[0]) if written else 0
 
     def metadata_keys(self, plan: Plan) -> pl.DataFrame:
         """Return the metadata keys among the plan's requests, most used first."""

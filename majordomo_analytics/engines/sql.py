@@ -73,9 +73,16 @@ def compile_plan(plan: Plan, dialect: Dialect) -> str:
     return _Compiler(plan, dialect).statement().sql(dialect=dialect.name, pretty=True)
 
 
-def compile_requests(plan: Plan, dialect: Dialect, *, limit: int | None) -> str:
-    """Return the statement that reads the plan's requests themselves, oldest first."""
-    rows = exp.select("*").from_(exp.to_table(TABLE)).order_by(column("requested_at"), column("id"))
+def compile_requests(
+    plan: Plan, dialect: Dialect, *, limit: int | None, in_order: bool = True
+) -> str:
+    """Return the statement that reads the plan's requests themselves, oldest first.
+
+    Unless that is not wanted: all of them have to be read before the first is known.
+    """
+    rows = exp.select("*").from_(exp.to_table(TABLE))
+    if in_order:
+        rows = rows.order_by(column("requested_at"), column("id"))
     rows = _Compiler(plan, dialect).limited(rows)
     return (rows.limit(limit) if limit is not None else rows).sql(dialect=dialect.name, pretty=True)
 

@@ -22,6 +22,7 @@ from majordomo_analytics.imports.values import (
     read_uuid,
 )
 from majordomo_analytics.records.columns import BY_NAME
+from majordomo_analytics.records.metadata import clean_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -124,6 +125,8 @@ class PlainReader:
                 return read_instant(ours, value, self._zone)
             case "boolean":
                 return read_boolean(ours, value)
+            case "text_map" if self.mapping.is_ours:
+                return _own_metadata(ours, value)
             case "text_map":
                 return read_metadata_map(ours, value, found)
             case "text_list":
@@ -155,6 +158,16 @@ def _text(value: Any, found: list[str]) -> str | None:
     if not isinstance(value, str) and is_null(value):
         return None
     return read_text(value, found) or None
+
+
+def _own_metadata(ours: str, value: Any) -> dict[str, str]:
+    """Return metadata as it is: its names were made canonical when it was captured."""
+    given = read_json(ours, value) or {}
+    pairs = given.items() if isinstance(given, dict) else given
+    try:
+        return {clean_text(str(key)): clean_text(str(text)) for key, text in pairs}
+    except (TypeError, ValueError):
+        raise BadValueError(ours, value, "is no JSON object of metadata") from None
 
 
 def _flags(ours: str, value: Any) -> list[str]:

@@ -261,7 +261,7 @@ class Ledger:
             its name.
         """
         engine = self.source.engine(DEFAULT_ENGINE)
-        return engine.requests(_plan(self._plain(), engine), limit=limit)
+        return engine.requests(_plan(self.plain_question(), engine), limit=limit)
 
     def metadata_keys(self) -> pl.DataFrame:
         """Return which metadata keys the requests carry, most used first.
@@ -273,7 +273,7 @@ class Ledger:
             ``distinct_values`` (Int64), ``first_seen`` and ``last_seen`` (UTC).
         """
         engine = self.source.engine(DEFAULT_ENGINE)
-        return engine.metadata_keys(_plan(self._plain(), engine))
+        return engine.metadata_keys(_plan(self.plain_question(), engine))
 
     def sql(self, statement: str) -> pl.DataFrame:
         """Return what a statement over all requests of the source gives.
@@ -304,7 +304,7 @@ class Ledger:
     def _asks_for_rows(self) -> bool:
         return bool(self.question.dimensions or self.question.time_grain)
 
-    def _plain(self) -> Query:
+    def plain_question(self) -> Query:
         """Return the question for the requests themselves."""
         question = self.question
         return Query(
@@ -313,7 +313,7 @@ class Ledger:
 
     def _summary(self) -> str:
         engine = self.source.engine(DEFAULT_ENGINE)
-        plan = _plan(self._plain(), engine)
+        plan = _plan(self.plain_question(), engine)
         total = engine.answer(plan).total
         count, cost = total["requests"], total["total_cost"]
         said = [
