@@ -19,6 +19,7 @@ from majordomo_analytics.imports.values import (
     read_instant,
     read_json,
     read_money,
+    read_number,
     read_object,
     read_text,
 )
@@ -193,7 +194,8 @@ class SpendLogReader:
         total = read_money("spend", values.get("spend"))
         parts = metadata.get("cost_breakdown")
         if not isinstance(parts, dict) or parts.get("total_cost") is None:
-            return {"total_cost": total if total or is_known else None}
+            is_stated = bool(read_number("spend", values.get("spend")))
+            return {"total_cost": total if is_stated or is_known else None}
 
         def money(name: str) -> Decimal | None:
             return read_money(f"cost_breakdown.{name}", parts.get(name))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from dataclasses import dataclass
 from datetime import UTC
 from pathlib import Path
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from majordomo_analytics.imports.rows import Fields
 
 POSTGRES = ("postgresql://", "postgres://")
+_PAIRS = re.compile(r"\s*(?:host|hostaddr|port|dbname|user|service|password)\s*=")
+"""How an address in libpq's other form begins."""
 
 
 PLAIN = (Kind.CSV, Kind.PARQUET, Kind.JSON)
@@ -110,7 +113,7 @@ def open_source(text: str, reading: Reading) -> Source:
     PostgresError
         If a database cannot be asked.
     """
-    if text.startswith(POSTGRES):
+    if text.startswith(POSTGRES) or (_PAIRS.match(text) and not Path(text).exists()):
         return _database(text, reading)
     if "://" in text:
         scheme = text.partition("://")[0]
@@ -119,7 +122,8 @@ def open_source(text: str, reading: Reading) -> Source:
     path = Path(text).expanduser()
     if not path.is_file():
         what = "is a folder" if path.is_dir() else "is not there"
-        message = f"{text!r} {what}; give a CSV, JSON, Parquet or SQLite file, or {POSTGRES[0]}…"
+        shown = "the source" if "@" in text else repr(text)  # it may be an address, mistyped
+        message = f"{shown} {what}; give a CSV, JSON, Parquet or SQLite file, or {POSTGRES[0]}…"
         raise SourceError(message)
     form = format_of(path)
     if reading.kind in PLAIN and form != reading.kind.value:
