@@ -132,7 +132,7 @@ def command_part(path: str, command: Any) -> str:
     rows = []
     for param in options_of(command):
         shown = param.metavar or param.name.upper()
-        name = shown if param.param_type_name == "argument" else ", ".join(param.opts)
+        name = shown if param.param_type_name == "argument" else "`, `".join(param.opts)
         notes = [getattr(param, "help", None) or ""]
         if param.envvar:
             notes.append(f"Environment: `{param.envvar}`.")

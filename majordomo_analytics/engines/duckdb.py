@@ -96,8 +96,13 @@ class DuckDBEngine:
         with self._reading(plan.time_range) as cursor:
             described = cursor.execute(f"DESCRIBE {TABLE}").fetchall()
             columns = [(row[0], row[1]) for row in described]
-            cursor.execute(export_statement(chosen, columns, str(path), form))
-            written = cursor.fetchone()
+            statement = export_statement(chosen, columns, str(path), form)
+            # What is kept in order has to wait in memory for what comes before it.
+            cursor.execute("SET GLOBAL preserve_insertion_order = false")
+            try:
+                written = cursor.execute(statement).fetchone()
+            finally:
+                cursor.execute("SET GLOBAL preserve_insertion_order = true")
         return int(written[0]) if written else 0
 
     def metadata_keys(self, plan: Plan) -> pl.DataFrame:

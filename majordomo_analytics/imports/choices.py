@@ -11,7 +11,7 @@ class Kind(StrEnum):
     """What made a source."""
 
     AUTO = "auto"
-    MAJORDOMO_LLM = "majordomo-llm"
+    CLIENT_LOG = "majordomo-llm"
     LITELLM = "litellm"
     GATEWAY = "gateway"
     CSV = "csv"

@@ -101,7 +101,7 @@ class ClientLogReader:
             "cached_tokens": cached,
             "cache_creation_tokens": written,
             "output_tokens": said,
-            "flags": found,
+            "flags": list(dict.fromkeys(found)),
         }
         for name in ("input_cost", "output_cost", "total_cost"):
             fields[name] = read_money(name, values.get(name))

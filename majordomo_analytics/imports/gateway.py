@@ -168,7 +168,7 @@ class GatewayReader:
                 fields["input_cost"] = sum_of(*map(money, parts))
                 fields["output_cost"] = money("output_cost")
                 fields["total_cost"] = money("total_cost")
-        fields["flags"] = found
+        fields["flags"] = list(dict.fromkeys(found))
         return fields
 
     def _durations(self, stored: int | None, first: Any, last: Any) -> Fields:

@@ -163,7 +163,7 @@ class SpendLogReader:
             **self._used(values, metadata),
             **self._cost(values, metadata, is_known=is_hit),
         }
-        fields["flags"] = found
+        fields["flags"] = list(dict.fromkeys(found))
         return fields
 
     def _used(self, values: Mapping[str, Any], metadata: Mapping[str, Any]) -> Fields:

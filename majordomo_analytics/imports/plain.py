@@ -108,7 +108,7 @@ class PlainReader:
         }
         add_metadata(metadata, said, found)
         fields["raw_metadata"] = metadata
-        fields["flags"] = [*(fields.get("flags") or ()), *found]
+        fields["flags"] = [*(fields.get("flags") or ()), *dict.fromkeys(found)]
         return fields
 
     def _value(self, ours: str, value: Any, found: list[str]) -> Any:

@@ -97,7 +97,8 @@ def complete(fields: Fields, *, mark: str, wishes: Wishes) -> Fields:
     row.setdefault("outcome", "completed")
     row.setdefault("created_at", wishes.created_at)
     row["requested_date"] = row["requested_at"].astimezone(UTC).date()
-    found = list(row.get("flags", ()))
+    own_flags = list(row.get("flags", ()))
+    found: list[str] = []
     row["raw_metadata"] = dict(row.get("raw_metadata", {}))
     extra = {key: v for key, v in wishes.tags.items() if key not in row["raw_metadata"]}
     add_metadata(row["raw_metadata"], extra, found)
@@ -108,7 +109,7 @@ def complete(fields: Fields, *, mark: str, wishes: Wishes) -> Fields:
         found += _put_cost(row, mark, wishes.price)
     elif wishes.price is Price.ALL:
         found += _put_own_cost(row)
-    row["flags"] = list(dict.fromkeys(found))
+    row["flags"] = own_flags + [flag for flag in dict.fromkeys(found) if flag not in own_flags]
     return row
 
 

@@ -171,7 +171,7 @@ def _reader(
         message = f"--map is for tables of one's own; the columns of {made_by.value} are known"
         raise SettingsError(message)
     match made_by:
-        case Kind.MAJORDOMO_LLM:
+        case Kind.CLIENT_LOG:
             return ClientLogReader(columns)
         case Kind.LITELLM:
             return SpendLogReader(columns)
@@ -195,5 +195,5 @@ def _kind_of(columns: tuple[str, ...]) -> Kind:
     if is_spend_log(columns):
         return Kind.LITELLM
     if is_client_log(columns):
-        return Kind.MAJORDOMO_LLM
+        return Kind.CLIENT_LOG
     return Kind.GATEWAY if is_gateway(columns) else Kind.AUTO

@@ -46,8 +46,8 @@ def export_requests(ledger: Ledger, path: str | Path, format: ExportFormat | Non
     """Write the requests of a ledger to one file; return how many they are.
 
     The file has every column of `llm_requests` and each promoted metadata key as a column
-    of its name; requests come by day. It appears when it is whole, in place of an older
-    one. What DuckDB cannot hold in memory it keeps on disk.
+    of its name; requests come in no order, so that none has to wait in memory. It appears
+    when it is whole, in place of an older one.
 
     Parameters
     ----------
