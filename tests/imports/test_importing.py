@@ -13,6 +13,7 @@ from majordomo_analytics.datadir import DataDirectory
 from majordomo_analytics.drain.postgres import PostgresSink
 from majordomo_analytics.errors import LakeError, PostgresError
 from majordomo_analytics.imports import importing
+from majordomo_analytics.lake.table import append_once
 from majordomo_analytics.spool.locks import Lock
 from tests.imports.runs import imported, lake_rows, mdm, start
 from tests.support.postgres import run, select
@@ -81,7 +82,7 @@ def test_killed_in_the_middle_and_run_again_gives_the_same_rows(
 def test_a_commit_that_was_made_but_not_confirmed_is_not_made_again(
     source: Path, data: DataDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    made = importing.append_once
+    made = append_once
 
     def cut_off(*arguments: object, **named: object) -> bool:
         made(*arguments, **named)  # type: ignore[arg-type]
