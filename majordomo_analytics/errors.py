@@ -18,7 +18,8 @@
     ├── PostgresError              Postgres refuses what the drain needs (OSError)
     │   └── PostgresUnreachableError   it does not answer, or not in time
     ├── RowsRefusedError           a sink cannot hold a row as it is (ValueError)
-    ├── SourceError                `ma.open` was given something it cannot read (ValueError)
+    ├── SourceError                something to open or import cannot be read (ValueError)
+    │   └── BadValueError          a value in it is no value of its column
     └── QueryError                 a question that has no answer as asked (ValueError)
         ├── UnknownNameError       no such measure, dimension or engine (LookupError)
         ├── TimeRangeError         a time range, grain or zone that cannot be read
@@ -180,7 +181,22 @@ class RowsRefusedError(MajordomoError, ValueError):
 
 
 class SourceError(MajordomoError, ValueError):
-    """Raised when `ma.open` is given something it cannot read."""
+    """Raised when `ma.open` or an import is given something it cannot read."""
+
+
+class BadValueError(SourceError):
+    """Raised when a value to import is no value of its column; its row is rejected.
+
+    Attributes
+    ----------
+    column
+        The column it is for.
+    """
+
+    def __init__(self, column: str, value: object, rule: str) -> None:
+        self.column = column
+        shown = "" if value is None else f" {_shortened(value)}"
+        super().__init__(f"{column}{shown} {rule}")
 
 
 class QueryError(MajordomoError, ValueError):
@@ -232,6 +248,12 @@ def _unpickled(kind: type[MajordomoError], args: tuple[object, ...]) -> Majordom
     error = kind.__new__(kind, *args)
     error.args = args  # a class of the OSError family that takes facts leaves them empty
     return error
+
+
+def _shortened(value: object, most: int = 80) -> str:
+    """Return a value as a message shows it; those of a source can be of any length."""
+    text = value if isinstance(value, str) else str(value)
+    return repr(text if len(text) <= most else f"{text[:most]}…")
 
 
 def nearest(name: str, known: Iterable[str], *, most: int = 3) -> tuple[str, ...]:

@@ -14,6 +14,8 @@ from majordomo_analytics.cli.demo import demo
 from majordomo_analytics.cli.doctor import doctor
 from majordomo_analytics.cli.drain import drain
 from majordomo_analytics.cli.erase import erase
+from majordomo_analytics.cli.export import export
+from majordomo_analytics.cli.imports import import_
 from majordomo_analytics.cli.proxy import proxy, settings_help
 from majordomo_analytics.cli.query import query
 from majordomo_analytics.cli.retain import retain
@@ -37,6 +39,8 @@ app.add_typer(metadata.app, name="metadata")
 app.command()(query)
 app.command()(sample)
 app.command()(compact)
+app.command(name="import")(import_)
+app.command()(export)
 app.command()(doctor)
 app.command()(erase)
 app.command()(retain)

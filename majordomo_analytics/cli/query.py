@@ -83,7 +83,7 @@ def query(
     result = open_ledger(data).query(
         measures=measure or None,
         dimensions=by or None,
-        filters=_conditions(where or []),
+        filters=read_conditions(where or []),
         time_range=(since, until),
         time_grain=every,  # type: ignore[arg-type]  # checked when the plan is made
         timezone=timezone,
@@ -94,7 +94,7 @@ def query(
     _write(result, form, output)
 
 
-def _conditions(given: list[str]) -> dict[str, list[tuple[str, object]]]:
+def read_conditions(given: list[str]) -> dict[str, list[tuple[str, object]]]:
     """Return the conditions as filters; those on one name must all hold."""
     conditions: dict[str, list[tuple[str, object]]] = {}
     for text in given:

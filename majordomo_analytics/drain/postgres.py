@@ -22,7 +22,7 @@ from majordomo_analytics.records.columns import COLUMNS
 from majordomo_analytics.records.metadata import PROMOTED_FROM_THE_START
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from datetime import date
     from pathlib import Path
 
@@ -219,6 +219,15 @@ class PostgresSink:
         self._counts.remember()
         return inserted
 
+    def take(self, rows: Sequence[Mapping[str, Any]]) -> int:
+        """Insert finished rows, each unless its id is there; return how many were new.
+
+        A column that a row does not have is null.
+        """
+        values = [self._ordered(row, row["raw_metadata"]) for row in rows]
+        with self._answering() as connection, connection.transaction():
+            return self._insert(connection, values)
+
     def try_out(self, records: Sequence[RequestRecord]) -> None:
         """Insert rows in a transaction that is rolled back."""
         values = self._values(records)
@@ -244,11 +253,16 @@ class PostgresSink:
             raise RowsRefusedError(type(error).__name__, str(error)) from error
 
     def _row(self, record: RequestRecord, created_at: datetime) -> list[Any]:
-        row = row_of(record, created_at=created_at)
-        indexed = {key: record.metadata[key] for key in self._promoted if key in record.metadata}
-        row["raw_metadata"] = msgspec.json.encode(record.metadata).decode()
-        row["indexed_metadata"] = msgspec.json.encode(indexed).decode()
-        return [row[name] for name in WRITTEN]
+        return self._ordered(row_of(record, created_at=created_at), record.metadata)
+
+    def _ordered(self, row: Mapping[str, Any], metadata: Mapping[str, str]) -> list[Any]:
+        indexed = {key: metadata[key] for key in self._promoted if key in metadata}
+        row = {
+            **row,
+            "raw_metadata": msgspec.json.encode(metadata).decode(),
+            "indexed_metadata": msgspec.json.encode(indexed).decode(),
+        }
+        return [row.get(name) for name in WRITTEN]
 
     def _insert(self, connection: psycopg.Connection[Any], values: list[list[Any]]) -> int:
         """Copy into a temporary table first: COPY itself knows no conflicts."""

@@ -19,6 +19,7 @@ import polars as pl
 import pyarrow as pa
 
 from majordomo_analytics.engines.base import Selected
+from majordomo_analytics.engines.export import export_statement
 from majordomo_analytics.engines.pinned import ParquetFiles, days_held, files_in
 from majordomo_analytics.engines.sql.compiler import TABLE, compile_plan, compile_requests
 from majordomo_analytics.engines.sql.dialects import DUCKDB
@@ -31,7 +32,9 @@ from majordomo_analytics.times import TimeRange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
+    from majordomo_analytics.engines.export import ExportFormat
     from majordomo_analytics.engines.pinned import Pinned
     from majordomo_analytics.plan.plan import Plan
 
@@ -89,6 +92,21 @@ class DuckDBEngine:
             rows = _fetch(cursor, compile_requests(plan, DUCKDB, limit=limit))
         keys = {PROMOTED_PREFIX + key: key for key in self._catalogue.promoted}
         return rows.rename({old: new for old, new in keys.items() if new not in rows.columns})
+
+    def export(self, plan: Plan, path: Path, form: ExportFormat) -> int:
+        """Write the plan's requests to a file in any order; return how many they are."""
+        chosen = compile_requests(plan, DUCKDB, limit=None, ordered=False)
+        with self._reading(plan.time_range) as cursor:
+            described = cursor.execute(f"DESCRIBE {TABLE}").fetchall()
+            columns = [(row[0], row[1]) for row in described]
+            statement = export_statement(chosen, columns, str(path), form)
+            # What is kept in order has to wait in memory for what comes before it.
+            cursor.execute("SET GLOBAL preserve_insertion_order = false")
+            try:
+                written = cursor.execute(statement).fetchone()
+            finally:
+                cursor.execute("SET GLOBAL preserve_insertion_order = true")
+        return int(written[0]) if written else 0
 
     def metadata_keys(self, plan: Plan) -> pl.DataFrame:
         """Return the metadata keys among the plan's requests, most used first."""

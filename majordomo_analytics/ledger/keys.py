@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from majordomo_analytics.ledger.ledger import Ledger
     from majordomo_analytics.times import TimeGrain
 
-ENGINE = "duckdb"
-
 KEY_COLUMNS: dict[str, pl.DataType] = {
     "name": pl.String(),
     "promoted": pl.Boolean(),
@@ -77,8 +75,10 @@ class MetadataReports:
         if snapshot is not None:
             return keys_frame(registry_of(snapshot))
         ledger = self._ledger
-        engine = ledger.source.engine(ENGINE)
-        plan = make_plan(ledger._plain(), engine.catalogue(), span=engine.span, now=utc_now())
+        engine = ledger.source.engine()
+        plan = make_plan(
+            ledger.plain_question(), engine.catalogue(), span=engine.span, now=utc_now()
+        )
         return engine.metadata_keys(plan).select(list(KEY_COLUMNS))
 
     def metadata_coverage(self, time_grain: TimeGrain = "day") -> pl.DataFrame:
@@ -112,7 +112,7 @@ class MetadataReports:
         snapshot = self._whole_lake()
         if snapshot is not None and grain not in ("minute", "hour"):
             return coverage_frame(coverage_rows(registry_of(snapshot), grain), grain, bucket)
-        plain = replace(self._ledger, question=self._ledger._plain())
+        plain = replace(self._ledger, question=self._ledger.plain_question())
         totals = plain.query("requests", time_grain=grain).to_polars()
         bucket = totals.schema[grain]
         counts = dict(totals.rows())
@@ -126,7 +126,7 @@ class MetadataReports:
     def _whole_lake(self) -> LakeSnapshot | None:
         """Return the present version of the lake, if all of it is asked about, in UTC."""
         ledger = self._ledger
-        if ledger._plain() != Query():
+        if ledger.plain_question() != Query():
             return None
         pinned = ledger.source.pin()
         return pinned if isinstance(pinned, LakeSnapshot) else None

@@ -291,7 +291,7 @@ class Ledger(Changing, MetadataReports):
             its name.
         """
         engine = self.source.engine()
-        return engine.requests(_plan(self._plain(), engine), limit=limit)
+        return engine.requests(_plan(self.plain_question(), engine), limit=limit)
 
     def sql(self, statement: str) -> pl.DataFrame:
         """Return what a statement over all requests of the source gives.
@@ -322,7 +322,7 @@ class Ledger(Changing, MetadataReports):
     def _asks_for_rows(self) -> bool:
         return bool(self.question.dimensions or self.question.time_grain)
 
-    def _plain(self) -> Query:
+    def plain_question(self) -> Query:
         """Return the question for the requests themselves."""
         question = self.question
         return Query(
@@ -335,7 +335,7 @@ class Ledger(Changing, MetadataReports):
 
     def _summary(self) -> str:
         engine = self.source.engine()
-        plan = _plan(self._plain(), engine)
+        plan = _plan(self.plain_question(), engine)
         with engine.session():
             total = read(engine, plan).total
         count, cost = total["requests"], total["total_cost"]

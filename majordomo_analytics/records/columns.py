@@ -101,7 +101,7 @@ COLUMNS: tuple[Column, ...] = (
     Column("output_cost", "money", "USD", "answer, reasoning included"),
     Column("tool_cost", "money", "USD", "fees that are not tokens, such as searches"),
     Column("total_cost", "money", "USD", "input_cost + output_cost + tool_cost, exactly"),
-    Column("stated_cost", "money", "USD", "the cost that the provider itself named"),
+    Column("stated_cost", "money", "USD", "the cost that the provider or an imported log named"),
     Column("cost_status", "text", "", "priced, unpriced, no_usage, stated or error", required=True),
     Column("price_version", "text", "", "the price list the cost was worked out with"),
     Column("raw_metadata", "text_map", "", "every metadata key of the request", required=True),

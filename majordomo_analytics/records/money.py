@@ -20,9 +20,10 @@ _EXACT = Context(prec=100, rounding=ROUND_HALF_EVEN)
 CostStatus = Literal["priced", "unpriced", "no_usage", "stated", "error"]
 """How a row came by its cost.
 
-`priced`: from token counts and a price; `stated`: no price of ours, the provider named its
-own; `unpriced`: no price is known for the model; `no_usage`: there are no token counts to
-price; `error`: the price could not be worked out. The last three have null costs, never 0.
+`priced`: from token counts and a price; `stated`: no price of ours, the provider or an
+imported log named its own; `unpriced`: no price is known for the model; `no_usage`: there
+are no token counts to price; `error`: the price could not be worked out. The last
+three have null costs, never 0.
 """
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from majordomo_analytics.ledger.ledger import Ledger
-from majordomo_analytics.ledger.ledger import open as open_ledger
+from majordomo_analytics.ledger.opening import open as open_ledger
 from majordomo_analytics.sampling.directory import make_sample
 from majordomo_analytics.sampling.making import Recipe
 

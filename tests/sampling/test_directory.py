@@ -15,7 +15,7 @@ import pytest
 from majordomo_analytics.datadir import DataDirectory
 from majordomo_analytics.errors import DataDirectoryError, SettingsError
 from majordomo_analytics.lake.table import take_snapshot
-from majordomo_analytics.ledger.ledger import open as open_ledger
+from majordomo_analytics.ledger.opening import open as open_ledger
 from majordomo_analytics.sampling import making
 from majordomo_analytics.sampling.directory import TRUTH, UNFINISHED, make_sample, read_truth
 from majordomo_analytics.sampling.making import Making, Recipe

@@ -39,11 +39,17 @@ def compile_plan(plan: Plan, dialect: Dialect) -> str:
     return _Compiler(plan, dialect).statement().sql(dialect=dialect.name, pretty=True)
 
 
-def compile_requests(plan: Plan, dialect: Dialect, *, limit: int | None) -> str:
-    """Return the statement that reads the plan's requests themselves, oldest first."""
+def compile_requests(
+    plan: Plan, dialect: Dialect, *, limit: int | None, ordered: bool = True
+) -> str:
+    """Return the statement that reads the plan's requests themselves, oldest first.
+
+    Unless that is not wanted: all of them have to be read before the first is known.
+    """
     all_of_it = exp.Column(this=exp.Star(), table=exp.to_identifier(TABLE))
     rows = _Compiler(plan, dialect).limited(exp.select(all_of_it))
-    rows = rows.order_by(column("requested_at"), column("id"))
+    if ordered:
+        rows = rows.order_by(column("requested_at"), column("id"))
     return (rows.limit(limit) if limit is not None else rows).sql(dialect=dialect.name, pretty=True)
 
 

@@ -1,0 +1,1 @@
+"""Requests that somebody else wrote down, read into the lake, each once."""
