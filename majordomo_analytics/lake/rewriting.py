@@ -85,8 +85,8 @@ def rewrite(
     """Write the rows of some files of one UTC day anew, and have the table name those.
 
     The rows are sorted by the first promoted key and then by time, in runs of up to
-    half a million that follow one another in time: a question about a key or about some hours
-    reads a part of a file only.
+    half a million that follow one another in time: a question about a key or about some
+    hours reads a part of a file only.
 
     Parameters
     ----------
