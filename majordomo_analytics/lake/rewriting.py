@@ -43,8 +43,8 @@ if TYPE_CHECKING:
 
 TARGET_BYTES = 128 * 2**20
 ROWS_PER_GROUP = 100_000
-MOST_RUN_BYTES = 256 * 2**20
-"""How much is sorted at a time, as it lies in memory; about twice that is in use then."""
+MOST_RUN_BYTES = 128 * 2**20
+"""How much is sorted at a time, as it lies in memory; several times that is in use then."""
 
 MOST_RUN_ROWS = 500_000
 READ_ROWS = 50_000
@@ -84,9 +84,9 @@ def rewrite(
 ) -> Rewritten:
     """Write the rows of some files of one UTC day anew, and have the table name those.
 
-    The rows are sorted by the first promoted key and then by time, in runs of half a
-    million that follow one another in time: a question about a key or about some hours
-    reads a part of a file only.
+    The rows are sorted by the first promoted key and then by time, in runs of up to
+    half a million that follow one another in time: a question about a key or about some
+    hours reads a part of a file only.
 
     Parameters
     ----------
