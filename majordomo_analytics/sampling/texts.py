@@ -36,7 +36,7 @@ def uuids(instants_us: Ints, words: Words) -> pa.Array:
     so that ids sort as their instants do.
 
     >>> uuids(np.array([1_780_272_000_123_500]), np.array([7], np.uint64)).to_pylist()
-    ['019e805e-307b-7800-8000-000000000007']
+    ['019e807a-ec7b-7800-8000-000000000007']
     """
     milliseconds, rest = np.divmod(instants_us, 1000)
     high = milliseconds << 16 | 0x7000 | rest * 4096 // 1000
