@@ -100,7 +100,8 @@ def read_conditions(given: list[str]) -> dict[str, list[tuple[str, object]]]:
     for text in given:
         match = _CONDITION.fullmatch(text)
         if match is None:
-            message = f"--where {text!r} cannot be read; write NAME=VALUE, NAME!=VALUE, NAME<5, NAME=~PATTERN"
+            forms = "NAME=VALUE, NAME!=VALUE, NAME<5, NAME=~PATTERN"
+            message = f"--where {text!r} cannot be read; write {forms}"
             raise FilterError(message)
         operator = match["operator"]
         pair = (_PATTERNS.get(operator, operator), match["value"])

@@ -2,7 +2,7 @@
 
 A missing value (null) matches only ``None``: ``"!="`` and ``"not in"`` keep requests that
 lack the key, a comparison with ``<`` leaves them out. `Not` is the exact complement.
-``"(untagged)"``, as a result says it, is another way to write None of a text.
+``"(untagged)"``, as a result says it, is another way to write None.
 """
 
 from __future__ import annotations

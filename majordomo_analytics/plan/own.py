@@ -253,4 +253,4 @@ def _text(name: str, value: object) -> str:
 
 def _is_text(value: str) -> bool:
     """Say whether it can be stored: without NUL and halves of characters."""
-    return "\x00" not in value and not any("\ud800" <= one <= "\udfff" for one in value)
+    return "\x00" not in value and value == value.encode("utf-8", "ignore").decode()

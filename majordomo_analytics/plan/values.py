@@ -40,8 +40,9 @@ def bind(node: Filter, field: Callable[[Name], Dimension], zone: ZoneInfo) -> Fi
             return Not(bind(child, field, zone))
         case OneOf(name, values):
             known = field(name)
-            if known.kind == "text" and UNTAGGED in values and None not in values:
-                values = (*values, None)
+            if UNTAGGED in values:  # as a result calls what is missing, of whatever kind
+                rest = values if known.kind == "text" else [v for v in values if v != UNTAGGED]
+                values = tuple(dict.fromkeys((*rest, None)))
             return OneOf(name, tuple(None if v is None else _as(known, v, zone) for v in values))
         case Compared(name, _, value):
             known = field(name)

@@ -46,11 +46,13 @@ def rows() -> list[dict[str, Any]]:
             "Plan": some("pro", "free"),
             "User-Id": some(*(f"u{n}" for n in range(40))),
         }
+        at = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=draw.randrange(365 * 86_400))
         made.append(
             {
                 "id": f"{number:04}",
-                "requested_at": datetime(2026, 1, 1, tzinfo=UTC)
-                + timedelta(seconds=draw.randrange(365 * 86_400)),
+                "requested_at": at,
+                "requested_date": at.date(),
+                "is_streamed": some(True, False),
                 "model": some("gpt-5", "gpt-4o", "o3", "o3-mini", "claude\ngpt-5"),
                 "status_code": some(200, 404, 429),
                 "outcome": "completed",

@@ -13,7 +13,13 @@ from sqlglot import exp
 
 from majordomo_analytics.engines.sql.buckets import bucket
 from majordomo_analytics.engines.sql.conditions import condition
-from majordomo_analytics.engines.sql.expressions import coalesce, column, literal, text
+from majordomo_analytics.engines.sql.expressions import (
+    coalesce,
+    column,
+    literal,
+    text,
+    typed_literal,
+)
 from majordomo_analytics.engines.sql.values import StoredValues
 from majordomo_analytics.plan.measures import Aggregate, Measure, Ratio
 from majordomo_analytics.plan.plan import OTHER, UNTAGGED, Plan
@@ -72,7 +78,7 @@ class _Compiler:
         if plan.grain is not None:
             self._picked[plan.grain] = bucket(plan)
         dimensions = [self._input(dimension, label=True) for dimension in plan.dimensions]
-        cut = plan.limit is not None and bool(dimensions)
+        cut = bool(dimensions) and (plan.limit is not None or plan.kept is not None)
         self._from = PICKED if cut else None
         groups: list[exp.Expr] = [] if plan.grain is None else [column(plan.grain)]
         named: list[exp.Expr] = list(groups)
@@ -91,7 +97,9 @@ class _Compiler:
         answer = exp.select(*named, *measures).from_(PICKED)
         if groups:
             answer = answer.group_by(*(group.copy() for group in groups))
-        ranked = self._ranked(dimensions) if cut else None
+        ranked = None
+        if cut:
+            ranked = self._ranked(dimensions) if plan.kept is None else self._kept(dimensions)
         answer = answer.with_(PICKED, as_=self._picked_rows())
         if ranked is None:
             return answer
@@ -146,6 +154,21 @@ class _Compiler:
         kept = exp.alias_(exp.true(), KEPT)
         ranked = exp.select(*keys, kept).from_(PICKED).group_by(*(key.copy() for key in keys))
         return ranked.order_by(*order).limit(self.plan.limit or 0)
+
+    def _kept(self, dimensions: Sequence[str]) -> exp.Select:
+        """Return the combinations that the plan names, as a ranking would."""
+        keys = [column(alias) for alias in dimensions]
+        kinds = [dimension.kind for dimension in self.plan.dimensions]
+        rows = [
+            exp.Tuple(expressions=list(map(typed_literal, row, kinds)))
+            for row in self.plan.kept or ()
+        ]
+        chosen = exp.select(*keys, exp.alias_(exp.true(), KEPT))
+        if not rows:
+            return chosen.from_(PICKED).where(exp.false())
+        names = [exp.to_identifier(alias, quoted=True) for alias in dimensions]
+        alias = exp.TableAlias(this=exp.to_identifier("named"), columns=names)
+        return chosen.from_(exp.Values(expressions=rows, alias=alias))
 
     def _shown(self, dimension: Dimension, alias: str) -> exp.Expr:
         known = column(alias, "ranked")
