@@ -8,9 +8,55 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from majordomo_analytics.engines.sql.expressions import column, text
+from majordomo_analytics.errors import QueryError
+from majordomo_analytics.plan.patterns import for_postgres
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
+
+SEPARATORS = ("\n", "\x1f", "\x1e", "\x1d")
+
+
+def _found(value: exp.Expr, pattern: str) -> exp.Expr:
+    return exp.RegexpLike(this=value, expression=text(pattern))
+
+
+def _split_lists(keys: Sequence[str], values: Sequence[str], names: Sequence[str]) -> exp.Expr:
+    """Return a table of two lists, each one literal: a row for each would take seconds."""
+    lists = [
+        exp.alias_(
+            exp.Unnest(expressions=[exp.Anonymous(this="STRING_SPLIT", expressions=joined)]),
+            name,
+            quoted=True,
+        )
+        for joined, name in zip(_joined(keys, values), names[1:], strict=True)
+    ]
+    return exp.select(*lists).subquery(exp.to_identifier(names[0], quoted=True))
+
+
+def _unnested_arrays(keys: Sequence[str], values: Sequence[str], names: Sequence[str]) -> exp.Expr:
+    arrays = [
+        exp.Anonymous(this="STRING_TO_ARRAY", expressions=joined)
+        for joined in _joined(keys, values)
+    ]
+    table, *columns = (exp.to_identifier(name, quoted=True) for name in names)
+    return exp.Unnest(expressions=arrays, alias=exp.TableAlias(this=table, columns=columns))
+
+
+def _rows(keys: Sequence[str], values: Sequence[str], names: Sequence[str]) -> exp.Expr:
+    table, *columns = (exp.to_identifier(name, quoted=True) for name in names)
+    rows = [exp.Tuple(expressions=[text(k), text(v)]) for k, v in zip(keys, values, strict=True)]
+    return exp.Values(expressions=rows, alias=exp.TableAlias(this=table, columns=columns))
+
+
+def _joined(*lists: Sequence[str]) -> Iterable[list[exp.Expr]]:
+    """Yield each list as one text, and what it is to be split at."""
+    whole = "".join("".join(one) for one in lists)
+    for separator in SEPARATORS:
+        if separator not in whole:
+            return [[text(separator.join(one)), text(separator)] for one in lists]
+    message = "a table to look up in holds line feeds and every separator of ASCII"
+    raise QueryError(message)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +73,30 @@ class Dialect:
         Quantile of an expression at a level, with linear interpolation.
     by_code_point
         Text as it is to be ordered by code point.
+    matches
+        Whether a pattern in normal form is found in a text.
+    contains, ends_with
+        Whether a text does so.
+    iso_weekday
+        1 for Monday to 7 for Sunday, of a date.
+    table
+        A table of two columns of text; called as the first of the names says, its columns
+        as the others do.
     """
 
     name: str
     metadata_value: Callable[[str], exp.Expr]
     quantile: Callable[[exp.Expr, float], exp.Expr]
     by_code_point: Callable[[exp.Expr], exp.Expr] = lambda text: text
+    matches: Callable[[exp.Expr, str], exp.Expr] = _found
+    contains: Callable[[exp.Expr, str], exp.Expr] = lambda value, part: exp.Contains(
+        this=value, expression=text(part)
+    )
+    ends_with: Callable[[exp.Expr, str], exp.Expr] = lambda value, part: exp.EndsWith(
+        this=value, expression=text(part)
+    )
+    iso_weekday: Callable[[exp.Expr], exp.Expr] = lambda date: exp.DayOfWeekIso(this=date)
+    table: Callable[[Sequence[str], Sequence[str], Sequence[str]], exp.Expr] = _rows
 
 
 DUCKDB = Dialect(
@@ -40,5 +104,42 @@ DUCKDB = Dialect(
     metadata_value=lambda key: exp.Bracket(this=column("raw_metadata"), expressions=[text(key)]),
     quantile=lambda of, level: exp.Anonymous(
         this="QUANTILE_CONT", expressions=[of, exp.Literal.number(level)]
+    ),
+    table=_split_lists,
+)
+
+POSTGRES = Dialect(
+    "postgres",
+    metadata_value=lambda key: exp.JSONExtractScalar(
+        this=column("raw_metadata"), expression=text(key)
+    ),
+    quantile=lambda of, level: exp.WithinGroup(
+        this=exp.PercentileCont(this=exp.Literal.number(level)),
+        expression=exp.Order(expressions=[exp.Ordered(this=of, nulls_first=False)]),
+    ),
+    by_code_point=lambda value: exp.Collate(
+        this=value, expression=exp.to_identifier("C", quoted=True)
+    ),
+    matches=lambda value, pattern: _found(value, for_postgres(pattern)),
+    contains=lambda value, part: exp.GT(
+        this=exp.Anonymous(this="STRPOS", expressions=[value, text(part)]),
+        expression=exp.Literal.number(0),
+    ),
+    ends_with=lambda value, part: exp.EQ(
+        this=exp.Right(this=value, expression=exp.Literal.number(len(part))),
+        expression=text(part),
+    ),
+    iso_weekday=lambda date: exp.Extract(this=exp.var("ISODOW"), expression=date),
+    table=_unnested_arrays,
+)
+
+SPARK = Dialect(
+    "spark",
+    metadata_value=lambda key: exp.Bracket(this=column("raw_metadata"), expressions=[text(key)]),
+    quantile=lambda of, level: exp.Anonymous(
+        this="PERCENTILE", expressions=[of, exp.Literal.number(level)]
+    ),
+    iso_weekday=lambda date: exp.Add(
+        this=exp.Anonymous(this="WEEKDAY", expressions=[date]), expression=exp.Literal.number(1)
     ),
 )
