@@ -35,8 +35,6 @@ if TYPE_CHECKING:
     from majordomo_analytics.plots.series import Kind
     from majordomo_analytics.times import TimeGrain, TimeRange, TimeRangeLike
 
-DEFAULT_ENGINE = "duckdb"
-
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Ledger:
@@ -90,7 +88,7 @@ class Ledger:
         order_by: str | Sequence[str] | None = None,
         limit: int | None = None,
         other: bool | None = None,
-        engine: str = DEFAULT_ENGINE,
+        engine: str | None = None,
     ) -> QueryResult:
         """Ask what requests cost, or any other measure, by dimensions and over time.
 
@@ -124,7 +122,8 @@ class Ledger:
         other
             Whether what is beyond the limit is shown as ``(other)``; True by default.
         engine
-            What works it out; ``"duckdb"``.
+            What works it out: ``"duckdb"`` for files and frames, ``"postgres"`` for
+            Postgres, which each is by default.
 
         Returns
         -------
@@ -143,6 +142,8 @@ class Ledger:
             If a filter cannot be read.
         ResultOverflowError
             If a sum leaves the range of its type.
+        UnsupportedByEngineError
+            If the engine cannot read the source, or cannot do it.
 
         Examples
         --------
@@ -261,7 +262,7 @@ class Ledger:
             The columns of `llm_requests`, and each promoted metadata key as a column of
             its name.
         """
-        engine = self.source.engine(DEFAULT_ENGINE)
+        engine = self.source.engine()
         return engine.requests(_plan(self._plain(), engine), limit=limit)
 
     def metadata_keys(self) -> pl.DataFrame:
@@ -273,7 +274,7 @@ class Ledger:
             ``name`` (String), ``promoted`` (Boolean), ``requests`` (Int64),
             ``distinct_values`` (Int64), ``first_seen`` and ``last_seen`` (UTC).
         """
-        engine = self.source.engine(DEFAULT_ENGINE)
+        engine = self.source.engine()
         return engine.metadata_keys(_plan(self._plain(), engine))
 
     def sql(self, statement: str) -> pl.DataFrame:
@@ -282,15 +283,16 @@ class Ledger:
         Parameters
         ----------
         statement
-            DuckDB SQL over ``llm_requests``; a promoted metadata key is the column
-            ``"indexed_Team"``, any other is ``raw_metadata['Plan']``.
+            SQL of the source's engine over ``llm_requests``; a promoted metadata key is the
+            column ``"indexed_Team"``, any other is ``raw_metadata['Plan']`` in DuckDB and
+            ``raw_metadata ->> 'Plan'`` in Postgres.
 
         Raises
         ------
         QueryError
-            If DuckDB refuses the statement.
+            If the engine refuses the statement.
         """
-        return self.source.engine(DEFAULT_ENGINE).sql(statement)
+        return self.source.engine().sql(statement)
 
     def __repr__(self) -> str:
         if self._asks_for_rows():
@@ -313,7 +315,7 @@ class Ledger:
         )
 
     def _summary(self) -> str:
-        engine = self.source.engine(DEFAULT_ENGINE)
+        engine = self.source.engine()
         plan = _plan(self._plain(), engine)
         total = answer(engine, plan).total
         count, cost = total["requests"], total["total_cost"]
@@ -328,7 +330,7 @@ class Ledger:
         return ", ".join(said)
 
 
-def open(source: SourceLike) -> Ledger:
+def open(source: SourceLike, *, schema: str | None = None) -> Ledger:
     """Open requests to ask about them.
 
     Parameters
@@ -336,12 +338,17 @@ def open(source: SourceLike) -> Ledger:
     source
         A data directory, a Delta table, a Parquet file, folder or glob, a Polars frame or
         an Arrow table. It needs a column ``requested_at``; what else it lacks is unknown.
-        A frame's times without a zone are UTC.
+        A frame's times without a zone are UTC. Or ``postgresql://…``, where our drain, a
+        Majordomo gateway or a steward writes its requests; nothing is written there.
+    schema
+        Where in Postgres; by default where the role's search path finds ``llm_requests``.
 
     Raises
     ------
     SourceError
         If it is none of these.
+    PostgresUnreachableError
+        If Postgres does not answer.
     DataDirectoryError
         If it is a folder, but not a data directory.
     LakeNotFoundError
@@ -355,8 +362,8 @@ def open(source: SourceLike) -> Ledger:
     >>> ma.open(rows)
     Ledger of a frame: 1 request, $1.2500, 2026-10-05 to 2026-10-05 UTC
     """
-    ledger = Ledger(read_source(source))
-    ledger.source.engine(DEFAULT_ENGINE)
+    ledger = Ledger(read_source(source, schema=schema))
+    ledger.source.engine()
     return ledger
 
 

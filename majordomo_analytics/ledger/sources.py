@@ -1,32 +1,45 @@
-"""What `ma.open` takes: a data directory, a Delta table, Parquet files or a frame."""
+"""What `ma.open` takes: a data directory, a Delta table, Parquet files, a frame or Postgres."""
 
 from __future__ import annotations
 
 import glob
+import importlib.util
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import polars as pl
 import pyarrow as pa
 
 from majordomo_analytics.datadir import MARKER, DataDirectory
 from majordomo_analytics.engines.duckdb import DuckDBEngine, ParquetFiles
-from majordomo_analytics.errors import LakeError, LakeNotFoundError, SourceError, UnknownNameError
+from majordomo_analytics.errors import (
+    LakeError,
+    LakeNotFoundError,
+    MissingExtraError,
+    SourceError,
+    UnknownNameError,
+    UnsupportedByEngineError,
+)
 from majordomo_analytics.lake.table import LakeSnapshot, take_snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from majordomo_analytics.engines.base import Engine
+    from majordomo_analytics.engines.postgres.tables import RequestTable
 
 SourceLike: TypeAlias = "str | Path | pl.DataFrame | pl.LazyFrame | pa.Table"
-Pinned: TypeAlias = LakeSnapshot | ParquetFiles | pa.Table
+Pinned: TypeAlias = "LakeSnapshot | ParquetFiles | pa.Table | RequestTable"
 
-ENGINES: dict[str, Callable[[Pinned], Engine]] = {"duckdb": DuckDBEngine}
+ENGINES: dict[str, Callable[[Any], Engine]] = {"duckdb": DuckDBEngine}
+"""The engines that read files and frames, the one that is used unless told otherwise first."""
+
+ALL_ENGINES = (*ENGINES, "postgres")
+POSTGRES_ADDRESSES = ("postgresql://", "postgres://")
 READABLE = (
     "a data directory, a Delta table, a Parquet file, folder or glob, "
-    "a Polars frame or an Arrow table"
+    "a Polars frame, an Arrow table or postgresql://…"
 )
 
 
@@ -48,33 +61,46 @@ class Source:
         What it is, for a person to read.
     pin
         Returns its present state; rows and totals of a question are read from one.
+    engines
+        What makes each engine that can read it, by name; the first is used unless told
+        otherwise.
     """
 
     label: str
     pin: Pins
+    engines: Mapping[str, Callable[[Any], Engine]] = field(default_factory=lambda: ENGINES)
     _engines: dict[str, tuple[Pinned, Engine]] = field(default_factory=dict)
 
-    def engine(self, name: str) -> Engine:
+    def engine(self, name: str | None = None) -> Engine:
         """Return an engine over the present state; the same one until that changes.
 
         Raises
         ------
         UnknownNameError
             If there is no such engine.
+        UnsupportedByEngineError
+            If that engine does not read such a source.
         """
-        if name not in ENGINES:
-            raise UnknownNameError(kind="engine", name=str(name), known=ENGINES)
+        name = next(iter(self.engines)) if name is None else name
+        if name not in self.engines:
+            if name not in ALL_ENGINES:
+                raise UnknownNameError(kind="engine", name=str(name), known=ALL_ENGINES)
+            message = (
+                f"the engine {name!r} cannot read {self.label}; "
+                f"what can is {' or '.join(map(repr, self.engines))}"
+            )
+            raise UnsupportedByEngineError(message)
         pinned = self.pin()
         held = self._engines.get(name)
         if held is not None and (held[0] is pinned or _equal(held[0], pinned)):
             return held[1]
-        engine = ENGINES[name](pinned)
+        engine = self.engines[name](pinned)
         self._engines[name] = pinned, engine
         return engine
 
 
-def read_source(given: SourceLike) -> Source:
-    """Return the source that `given` is.
+def read_source(given: SourceLike, *, schema: str | None = None) -> Source:
+    """Return the source that `given` is; `schema` says where in Postgres.
 
     Raises
     ------
@@ -83,6 +109,11 @@ def read_source(given: SourceLike) -> Source:
     DataDirectoryError
         If it is a folder that holds neither.
     """
+    if isinstance(given, str) and given.startswith(POSTGRES_ADDRESSES):
+        return _postgres(given, schema)
+    if schema is not None:
+        message = f"a schema is one of Postgres; leave schema={schema!r} out"
+        raise SourceError(message)
     if isinstance(given, pl.LazyFrame):
         given = given.collect()
     if isinstance(given, pl.DataFrame):
@@ -98,7 +129,8 @@ def read_source(given: SourceLike) -> Source:
 
 def _read_path(text: str) -> Source:
     if "://" in text:
-        message = f"{text!r} cannot be opened: only local paths are read; give {READABLE}"
+        kind = text.partition("://")[0]  # what follows may hold a password
+        message = f"{kind}://… cannot be opened: only local paths are read; give {READABLE}"
         raise SourceError(message)
     path = Path(text).expanduser()
     if glob.has_magic(text) and not path.exists():
@@ -151,6 +183,23 @@ def _parquet(text: str, pattern: str) -> Source:
 
     pin()
     return Source(text, pin)
+
+
+def _postgres(address: str, schema: str | None) -> Source:
+    if importlib.util.find_spec("psycopg") is None:
+        feature = "reading Postgres"
+        raise MissingExtraError(feature, "postgres")
+    from majordomo_analytics.engines.postgres.database import Database
+    from majordomo_analytics.engines.postgres.engine import PostgresEngine
+    from majordomo_analytics.engines.postgres.tables import ScannedKeys, look_at
+
+    database = Database(address, schema)
+    scanned = ScannedKeys(database)
+    return Source(
+        database.label,
+        lambda: look_at(database),
+        {"postgres": lambda table: PostgresEngine(table, scanned)},
+    )
 
 
 def _matching(pattern: str) -> list[str]:

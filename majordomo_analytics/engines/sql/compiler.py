@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import reduce
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -19,7 +20,7 @@ from majordomo_analytics.plan.plan import OTHER, UNTAGGED, Plan
 from majordomo_analytics.records.columns import promoted_column
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from majordomo_analytics.engines.sql.dialects import Dialect
     from majordomo_analytics.plan.fields import Field, Name
@@ -27,21 +28,39 @@ if TYPE_CHECKING:
 TABLE = "llm_requests"
 PICKED = "requests"
 KEPT = "kept"
+AS_THEY_ARE: Mapping[str, exp.Expr] = MappingProxyType({})
 
 
-def compile_plan(plan: Plan, dialect: Dialect) -> str:
+def compile_plan(
+    plan: Plan, dialect: Dialect, stored: Mapping[str, exp.Expr] = AS_THEY_ARE
+) -> str:
     """Return the statement that answers `plan`.
 
     Its columns are the time bucket (a UTC timestamp or a date), the dimensions, a column
     ``is_other`` when a dimension that is no text may be beyond the limit, and the measures.
+    `stored` says what stands for a column that the table does not have as it is.
     """
-    return _Compiler(plan, dialect).statement().sql(dialect=dialect.name, pretty=True)
+    return _Compiler(plan, dialect, stored).statement().sql(dialect=dialect.name, pretty=True)
 
 
-def compile_requests(plan: Plan, dialect: Dialect, *, limit: int | None) -> str:
-    """Return the statement that reads the plan's requests themselves, oldest first."""
-    rows = exp.select("*").from_(exp.to_table(TABLE)).order_by(column("requested_at"), column("id"))
-    rows = _Compiler(plan, dialect).limited(rows)
+def compile_requests(
+    plan: Plan,
+    dialect: Dialect,
+    *,
+    limit: int | None,
+    columns: Sequence[str] = (),
+    stored: Mapping[str, exp.Expr] = AS_THEY_ARE,
+    ordered: bool = True,
+) -> str:
+    """Return the statement that reads the plan's requests themselves, oldest first.
+
+    With all columns, or with those named, under other names if they would be too long.
+    """
+    compiler = _Compiler(plan, dialect, stored)
+    rows = exp.select(*[compiler.named(name) for name in columns] or ["*"])
+    rows = compiler.limited(rows.from_(exp.to_table(TABLE)))
+    if ordered:
+        rows = rows.order_by(column("requested_at"), column("id"))
     return (rows.limit(limit) if limit is not None else rows).sql(dialect=dialect.name, pretty=True)
 
 
@@ -51,6 +70,7 @@ class _Compiler:
 
     plan: Plan
     dialect: Dialect
+    stored: Mapping[str, exp.Expr]
     _picked: dict[str, exp.Expr] = field(default_factory=dict)
     _aliases: dict[tuple[Field, bool], str] = field(default_factory=dict)
     _from: str | None = None
@@ -85,8 +105,12 @@ class _Compiler:
             return answer
         same = exp.and_(
             *(
-                exp.NullSafeEQ(this=column(alias, PICKED), expression=column(alias, "ranked"))
-                for alias in dimensions
+                # Text has its label by now and is never missing; databases hash what is plainly
+                # equal, and would compare each row with each combination otherwise.
+                (exp.EQ if dimension.kind == "text" else exp.NullSafeEQ)(
+                    this=column(alias, PICKED), expression=column(alias, "ranked")
+                )
+                for dimension, alias in zip(plan.dimensions, dimensions, strict=True)
             )
         )
         side = "left" if plan.other else "inner"
@@ -99,7 +123,7 @@ class _Compiler:
             rows = rows.where(exp.GTE(this=at, expression=literal(plan.time_range.start)))
         if plan.time_range.end is not None:
             rows = rows.where(exp.LT(this=at.copy(), expression=literal(plan.time_range.end)))
-        holds = condition(plan.filters, self._stored_named)
+        holds = condition(plan.filters, self._stored_named, self.dialect)
         return rows if holds is None else rows.where(holds)
 
     def _picked_rows(self) -> exp.Select:
@@ -144,16 +168,28 @@ class _Compiler:
         """Return the alias of a field among the picked rows; unique, whatever its case."""
         label = label and known.kind == "text"
         if (known, label) not in self._aliases:
-            taken = {alias.casefold() for alias in self._picked}
-            alias, n = known.name, 1
-            while alias.casefold() in taken:
-                alias, n = f"{known.name} {n + 1}", n + 1
+            alias = self._free_alias(known.name)
             value = self._stored(known)
             if label:
                 value = exp.Coalesce(this=value, expressions=[text(UNTAGGED)])
             self._aliases[known, label] = alias
             self._picked[alias] = value
         return self._aliases[known, label]
+
+    def _free_alias(self, name: str) -> str:
+        """Return a name that no input has yet, and that no database cuts."""
+        taken = {alias.casefold() for alias in self._picked}
+        alias, n = self._cut(name), 1
+        while alias.casefold() in taken:
+            n += 1
+            alias = self._cut(name, f" {n}")
+        return alias
+
+    def _cut(self, name: str, end: str = "") -> str:
+        most = self.dialect.most_name_bytes
+        if most is None or len(f"{name}{end}".encode()) <= most:
+            return name + end
+        return name.encode()[: most - len(end)].decode("utf-8", "ignore") + end
 
     def _picked_named(self, name: Name) -> exp.Expr:
         return self._picked_column(self.plan.fields[name])
@@ -167,13 +203,21 @@ class _Compiler:
 
     def _stored(self, known: Field) -> exp.Expr:
         if known.spellings is None:
-            return column(known.name)
+            return self._column(known.name)
         if known.promoted:
-            return column(promoted_column(known.name))
+            return self._column(promoted_column(known.name))
         values = [self.dialect.metadata_value(key) for key in known.spellings]
         if not values:
             return exp.cast(exp.null(), "text")
         return values[0] if len(values) == 1 else coalesce(values)
+
+    def _column(self, name: str) -> exp.Expr:
+        return self.stored[name].copy() if name in self.stored else column(name)
+
+    def named(self, name: str) -> exp.Expr:
+        """Return a column of the table under its own name."""
+        value, alias = self._column(name), self._cut(name)
+        return value if value == column(alias) else exp.alias_(value, alias, quoted=True)
 
     def _measure(self, measure: Measure) -> exp.Expr:
         if isinstance(measure.of, Aggregate):
@@ -203,7 +247,7 @@ class _Compiler:
                 made = self.dialect.quantile(inputs[0], aggregate.level or 0.0)
             case "sum":
                 made = exp.Sum(this=reduce(_known_sum, inputs))
-        holds = condition(aggregate.where, self._picked_named)
+        holds = condition(aggregate.where, self._picked_named, self.dialect)
         if holds is not None:
             made = exp.Filter(this=made, expression=exp.Where(this=holds))
         if aggregate.how == "sum" and (kind := _SUMS.get(known[0].kind)) is not None:

@@ -12,6 +12,7 @@ from majordomo_analytics.plan.filters import All, Compared, Filter, Like, Not, O
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from majordomo_analytics.engines.sql.dialects import Dialect
     from majordomo_analytics.plan.fields import Name
 
 OPPOSITE = {"<": ">=", "<=": ">", ">": "<=", ">=": "<"}
@@ -19,7 +20,11 @@ COMPARISON: dict[str, type[exp.Binary]] = {"<": exp.LT, "<=": exp.LTE, ">": exp.
 
 
 def condition(
-    node: Filter, value_of: Callable[[Name], exp.Expr], *, negate: bool = False
+    node: Filter,
+    value_of: Callable[[Name], exp.Expr],
+    dialect: Dialect,
+    *,
+    negate: bool = False,
 ) -> exp.Expr | None:
     """Return the condition that `node` means, None when it always holds.
 
@@ -28,9 +33,9 @@ def condition(
     """
     match node:
         case Not(child):
-            return condition(child, value_of, negate=not negate)
+            return condition(child, value_of, dialect, negate=not negate)
         case All(filters) | Some(filters):
-            parts = [condition(child, value_of, negate=negate) for child in filters]
+            parts = [condition(child, value_of, dialect, negate=negate) for child in filters]
             if isinstance(node, All) != negate:
                 kept = [part for part in parts if part is not None]
                 return exp.and_(*kept) if kept else None
@@ -38,19 +43,19 @@ def condition(
                 return None
             return exp.or_(*(part for part in parts if part is not None), exp.false())
         case _:
-            return _leaf(node, value_of(node.name), negate)
+            return _leaf(node, value_of(node.name), dialect, negate)
 
 
-def _leaf(node: OneOf | Compared | Like, value: exp.Expr, negate: bool) -> exp.Expr:
+def _leaf(
+    node: OneOf | Compared | Like, value: exp.Expr, dialect: Dialect, negate: bool
+) -> exp.Expr:
     missing: exp.Expr = exp.Is(this=value, expression=exp.null())
     match node:
         case OneOf(_, values):
             known = [literal(one) for one in values if one is not None]
             holds: exp.Expr = exp.false()
             if known:
-                holds = exp.In(this=value.copy(), expressions=known)
-                if len(known) == 1:
-                    holds = exp.EQ(this=value.copy(), expression=known[0])
+                holds = dialect.one_of(value.copy(), known)
             if None in values:
                 holds = exp.or_(missing, holds) if known else missing
                 return exp.not_(holds) if negate else holds
@@ -59,9 +64,13 @@ def _leaf(node: OneOf | Compared | Like, value: exp.Expr, negate: bool) -> exp.E
             return exp.or_(missing, exp.not_(holds)) if known else exp.true()
         case Compared(_, order, than):
             sign = OPPOSITE[order] if negate else order
+            if isinstance(than, str):
+                value = dialect.by_code_point(value)
             holds = COMPARISON[sign](this=value.copy(), expression=literal(than))
         case Like(_, part, than):
-            made = exp.StartsWith if part == "starts with" else exp.Contains
-            holds = made(this=value.copy(), expression=literal(than))
+            if part == "starts with":
+                holds = exp.StartsWith(this=value.copy(), expression=literal(than))
+            else:
+                holds = dialect.contains(value.copy(), literal(than))
             holds = exp.not_(holds) if negate else holds
     return exp.or_(missing, holds) if negate else holds
