@@ -1,9 +1,10 @@
-"""What `ma.open` takes: a data directory, a Delta table, Parquet files, a frame or Postgres."""
+"""What `ma.open` takes: a data directory, Delta, Parquet files, a frame or Postgres."""
 
 from __future__ import annotations
 
 import glob
 import importlib.util
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
@@ -33,14 +34,18 @@ SourceLike: TypeAlias = "str | Path | pl.DataFrame | pl.LazyFrame | pa.Table"
 Pinned: TypeAlias = "LakeSnapshot | ParquetFiles | pa.Table | RequestTable"
 
 ENGINES: dict[str, Callable[[Any], Engine]] = {"duckdb": DuckDBEngine}
-"""The engines that read files and frames, the one that is used unless told otherwise first."""
+"""The engines that read files and frames; the first is used unless told otherwise."""
 
 ALL_ENGINES = (*ENGINES, "postgres")
-POSTGRES_ADDRESSES = ("postgresql://", "postgres://")
 READABLE = (
     "a data directory, a Delta table, a Parquet file, folder or glob, "
     "a Polars frame, an Arrow table or postgresql://…"
 )
+
+_POSTGRES = re.compile(r"postgres(ql)?://|\s*(host|hostaddr|port|dbname|user|service)\s*=")
+"""How an address of Postgres begins, as a URL or as ``key=value`` pairs."""
+
+_CREDENTIALS = re.compile("//[^/]*@")
 
 
 class Pins(Protocol):
@@ -109,7 +114,7 @@ def read_source(given: SourceLike, *, schema: str | None = None) -> Source:
     DataDirectoryError
         If it is a folder that holds neither.
     """
-    if isinstance(given, str) and given.startswith(POSTGRES_ADDRESSES):
+    if isinstance(given, str) and _POSTGRES.match(given):
         return _postgres(given, schema)
     if schema is not None:
         message = f"a schema is one of Postgres; leave schema={schema!r} out"
@@ -129,8 +134,8 @@ def read_source(given: SourceLike, *, schema: str | None = None) -> Source:
 
 def _read_path(text: str) -> Source:
     if "://" in text:
-        kind = text.partition("://")[0]  # what follows may hold a password
-        message = f"{kind}://… cannot be opened: only local paths are read; give {READABLE}"
+        shown = _CREDENTIALS.sub("//…@", text)
+        message = f"{shown!r} cannot be opened: only local paths are read; give {READABLE}"
         raise SourceError(message)
     path = Path(text).expanduser()
     if glob.has_magic(text) and not path.exists():

@@ -42,7 +42,7 @@ NULLS = {
 }
 
 BODIES = ("request_body", "response_body")
-"""What people and models wrote; no question here is about it, and it is no part of a row."""
+"""What people and models wrote; it is no part of a row, and no question is about it."""
 
 PRICED_BY = "majordomo-gateway"
 """The `price_version` of costs that a gateway worked out."""

@@ -136,7 +136,7 @@ class Database:
             return frame_of(cursor, names)
 
     def _begun(self) -> psycopg.Connection[Any]:
-        """Return the connection with a transaction open; made anew if it broke meanwhile."""
+        """Return the connection, anew if it broke meanwhile, with a transaction open."""
         if self._held and not self._held[0].closed:
             try:
                 return self._begin(self._held[0])

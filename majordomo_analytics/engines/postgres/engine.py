@@ -1,4 +1,6 @@
-"""Postgres as an engine: the server filters, groups and adds; only the answer comes back."""
+"""Postgres as an engine: the server filters, groups and adds, and we get the answer."""
+
+# ruff: noqa: S608 - names are quoted, and a statement of the user's own is theirs
 
 from __future__ import annotations
 
@@ -78,7 +80,7 @@ class PostgresEngine:
         if len(plan.columns) > MOST_COLUMNS:
             message = (
                 f"Postgres gives at most {MOST_COLUMNS} columns, and this result would have "
-                f"{len(plan.columns)}; ask in several questions, or with engine='duckdb' of the lake"
+                f"{len(plan.columns)}; ask in several questions"
             )
             raise UnsupportedByEngineError(message)
 
@@ -136,7 +138,7 @@ class PostgresEngine:
             message = "the statement is empty; write a SELECT over llm_requests"
             raise QueryError(message)
         with self._database.snapshot():
-            # The parameter has Postgres take one statement, where text alone could be several.
+            # With a parameter Postgres takes one statement; text alone could be several.
             asked = f"WITH {TABLE} AS NOT MATERIALIZED (\n{self._view()}\n)\n"
             asked += f"SELECT * FROM (\n{written}\n) AS answer"
             return self._database.read(asked.replace("%", "%%") + "\nLIMIT %s", (None,))

@@ -34,7 +34,7 @@ DTYPES: dict[str, pl.DataType] = {
     "interval": pl.Duration("us"),
     "bytea": pl.Binary(),
 }
-"""Polars' dtype for each type of Postgres; numbers with a scale aside, all others are text."""
+"""Polars' dtype for each type of Postgres; all others are text, decimals at first."""
 
 
 def register_loaders(connection: Connection[Any]) -> None:

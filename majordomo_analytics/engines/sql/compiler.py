@@ -31,9 +31,7 @@ KEPT = "kept"
 AS_THEY_ARE: Mapping[str, exp.Expr] = MappingProxyType({})
 
 
-def compile_plan(
-    plan: Plan, dialect: Dialect, stored: Mapping[str, exp.Expr] = AS_THEY_ARE
-) -> str:
+def compile_plan(plan: Plan, dialect: Dialect, stored: Mapping[str, exp.Expr] = AS_THEY_ARE) -> str:
     """Return the statement that answers `plan`.
 
     Its columns are the time bucket (a UTC timestamp or a date), the dimensions, a column
@@ -105,8 +103,8 @@ class _Compiler:
             return answer
         same = exp.and_(
             *(
-                # Text has its label by now and is never missing; databases hash what is plainly
-                # equal, and would compare each row with each combination otherwise.
+                # Text has its label by now and is never missing. What is plainly equal is
+                # hashed; else each row would be compared with each combination.
                 (exp.EQ if dimension.kind == "text" else exp.NullSafeEQ)(
                     this=column(alias, PICKED), expression=column(alias, "ranked")
                 )
