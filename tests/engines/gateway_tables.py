@@ -94,7 +94,7 @@ def make_tables(dsn: str, version: str) -> None:
 
 
 def write(dsn: str, *rows: dict[str, Any]) -> None:
-    """Insert requests as a gateway does: metadata in lower case, 0 for what is not known."""
+    """Insert requests as a gateway does: metadata in lower case, 0 for the unknown."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         for row in rows:
             values = {

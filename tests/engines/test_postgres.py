@@ -8,7 +8,7 @@ import math
 import random
 import re
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -21,10 +21,11 @@ from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 import majordomo_analytics as ma
+from majordomo_analytics.plan import fields as ma_fields
 from majordomo_analytics.engines.postgres.engine import PostgresEngine
 from majordomo_analytics.errors import PostgresError, PostgresUnreachableError
 from tests.support.postgres import run, select
-from tests.support.requests import REQUESTS, request, write_lake, write_postgres
+from tests.support.requests import request, write_lake, write_postgres
 from tests.support.server import running_server
 
 
@@ -228,9 +229,9 @@ def test_metadata_with_any_name_and_value_is_found(postgres: str) -> None:
 
     for name in odd:
         key = ma.metadata("X" + name)
-        assert ledger.query("requests", key, {key: name, "Feature": [name, "none"]}).total == {
-            "requests": 1
-        }
+        chosen: dict[str | ma_fields.MetadataName, object] = {key: name}
+        chosen["Feature"] = [name, "none"]
+        assert ledger.query("requests", key, chosen).total == {"requests": 1}
 
 
 # On the server, from one snapshot
@@ -307,7 +308,7 @@ def test_rows_and_total_are_of_one_snapshot(
     result = ledger.query("requests", "Team")
     monkeypatch.undo()
 
-    assert sum(row["requests"] for row in result) == result.total["requests"] == 5
+    assert result.to_polars()["requests"].sum() == result.total["requests"] == 5
     assert ledger.query("requests").total == {"requests": 7}
 
 
@@ -340,7 +341,7 @@ def test_a_promotion_under_way_changes_no_answer(postgres: str) -> None:
 def test_a_key_is_not_trusted_if_it_stopped_being_promoted_meanwhile(
     ledger: ma.Ledger, postgres: str
 ) -> None:
-    """The snapshot that is read decides, not what was known when the question was planned."""
+    """The snapshot that is read decides, not what was known when it was planned."""
     engine = ledger.source.engine("postgres")
     run(
         postgres,
@@ -472,7 +473,7 @@ def test_what_is_no_table_of_requests_is_told(postgres: str) -> None:
     run(postgres, "alter table llm_requests rename column request_id to id")
     with pytest.raises(ma.SourceError, match="no column 'input_tokens'"):
         ma.open(postgres)
-    # With a table of the same name before it on the search path, the one that was named wins.
+    # The one that was named wins over one on the search path.
     assert ma.open(postgres, schema="costs").query("requests", "Team", limit=1).total == {
         "requests": 5
     }

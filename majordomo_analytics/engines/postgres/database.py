@@ -77,7 +77,7 @@ class Database:
             )
             raise SourceError(message) from None
         ours = {name: value for name, value in DEFAULTS.items() if name not in given}
-        self._conninfo = make_conninfo(dsn, **ours)  # type: ignore[arg-type]  # all are text
+        self._conninfo = make_conninfo(dsn, **ours)
         self._password = str(given.get("password") or os.environ.get("PGPASSWORD") or "")
         self._lock = threading.RLock()
         self._held: list[psycopg.Connection[Any]] = []

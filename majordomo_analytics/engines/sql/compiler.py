@@ -55,7 +55,7 @@ def compile_requests(
     With all columns, or with those named, under other names if they would be too long.
     """
     compiler = _Compiler(plan, dialect, stored)
-    rows = exp.select(*[compiler.named(name) for name in columns] or ["*"])
+    rows = exp.select(*[compiler.named(name) for name in columns] or [exp.Star()])
     rows = compiler.limited(rows.from_(exp.to_table(TABLE)))
     if ordered:
         rows = rows.order_by(column("requested_at"), column("id"))
