@@ -42,7 +42,10 @@ READABLE = (
     "a Polars frame, an Arrow table or postgresql://…"
 )
 
-_POSTGRES = re.compile(r"postgres(ql)?://|\s*(host|hostaddr|port|dbname|user|service)\s*=")
+_POSTGRES = re.compile(
+    r"postgres(ql)?://|\s*(host|hostaddr|port|dbname|user|password|passfile|service|options|"
+    r"application_name|connect_timeout|keepalives\w*|ssl\w+|target_session_attrs)\s*="
+)
 """How an address of Postgres begins, as a URL or as ``key=value`` pairs."""
 
 _CREDENTIALS = re.compile("//[^/]*@")

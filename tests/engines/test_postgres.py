@@ -21,9 +21,9 @@ from hypothesis import strategies as st
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 import majordomo_analytics as ma
-from majordomo_analytics.plan import fields as ma_fields
 from majordomo_analytics.engines.postgres.engine import PostgresEngine
 from majordomo_analytics.errors import PostgresError, PostgresUnreachableError
+from majordomo_analytics.plan import fields as ma_fields
 from tests.support.postgres import run, select
 from tests.support.requests import request, write_lake, write_postgres
 from tests.support.server import running_server

@@ -71,6 +71,6 @@ def _leaf(
             if part == "starts with":
                 holds = exp.StartsWith(this=value.copy(), expression=literal(than))
             else:
-                holds = dialect.contains(value.copy(), literal(than))
+                holds = dialect.contains(value.copy(), than)
             holds = exp.not_(holds) if negate else holds
     return exp.or_(missing, holds) if negate else holds

@@ -22,8 +22,8 @@ def _one_of(value: exp.Expr, known: Sequence[exp.Expr]) -> exp.Expr:
     return exp.In(this=value, expressions=list(known))
 
 
-def _contains(value: exp.Expr, part: exp.Expr) -> exp.Expr:
-    return exp.Contains(this=value, expression=part)
+def _contains(value: exp.Expr, part: str) -> exp.Expr:
+    return exp.Contains(this=value, expression=text(part))
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Dialect:
     quantile: Callable[[exp.Expr, float], exp.Expr]
     by_code_point: Callable[[exp.Expr], exp.Expr] = lambda text: text
     one_of: Callable[[exp.Expr, Sequence[exp.Expr]], exp.Expr] = _one_of
-    contains: Callable[[exp.Expr, exp.Expr], exp.Expr] = _contains
+    contains: Callable[[exp.Expr, str], exp.Expr] = _contains
     most_name_bytes: int | None = None
 
 
@@ -115,7 +115,8 @@ POSTGRES = Dialect(
     by_code_point=_postgres_collated,
     one_of=_postgres_one_of,
     contains=lambda value, part: exp.GT(
-        this=exp.StrPosition(this=value, substr=part), expression=exp.Literal.number(0)
+        this=exp.Anonymous(this="STRPOS", expressions=[value, text(part)]),
+        expression=exp.Literal.number(0),
     ),
     most_name_bytes=63,
 )
