@@ -135,6 +135,11 @@ class Database:
             cursor.execute(statement.encode(), values)
             return frame_of(cursor, names)
 
+    def rows(self, statement: str, values: Sequence[object] | None = None) -> list[tuple[Any, ...]]:
+        """Return what a statement gives as plain tuples; otherwise as `read`."""
+        with self.snapshot(), self._told_plainly():
+            return self._held[0].execute(statement.encode(), values).fetchall()
+
     def _begun(self) -> psycopg.Connection[Any]:
         """Return the connection, anew if it broke meanwhile, with a transaction open."""
         if self._held and not self._held[0].closed:

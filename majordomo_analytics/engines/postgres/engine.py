@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import polars as pl
+import pyarrow as pa
 
 from majordomo_analytics.engines.base import Selected
 from majordomo_analytics.engines.postgres.columns import known_columns, stored_columns
@@ -35,7 +36,6 @@ MOST_COLUMNS = 1600
 """Of a result; Postgres itself takes 1,664, and some are needed on the way."""
 
 METADATA = ("raw_metadata", INDEXED)
-KEYS_AND_VALUES = pl.Map(pl.String, pl.String)
 
 
 class PostgresEngine:
@@ -71,8 +71,8 @@ class PostgresEngine:
     def span(self) -> TimeRange:
         """Return a range that holds all requests; open where there are none."""
         at = selected(self._columns, ["requested_at"], POSTGRES)["requested_at"]
-        found = self._database.read(f"SELECT MIN({at}) a, MAX({at}) b FROM {self._qualified}")
-        first, last = found.row(0)
+        query = f"SELECT MIN({at}), MAX({at}) FROM {self._qualified}"
+        [(first, last)] = self._database.rows(query)
         return TimeRange(first, last and last + timedelta(microseconds=1))
 
     def check(self, plan: Plan) -> None:
@@ -207,14 +207,23 @@ GROUP BY 1
 
 def _entries(written: pl.Series) -> pl.Series:
     """Return JSON objects as maps from keys, in their canonical form, to values."""
-    objects = (None if text is None else json.loads(text) for text in written)
-    read = [
-        {canonical_name(key): _text(value) for key, value in given.items()}
-        if isinstance(given, dict)
-        else None
-        for given in objects
-    ]
-    return pl.Series(written.name, read, KEYS_AND_VALUES)
+    keys: list[str] = []
+    values: list[str | None] = []
+    starts: list[int | None] = []
+    for text in written:
+        given = None if text is None else json.loads(text)
+        if not isinstance(given, dict):
+            starts.append(None)
+            continue
+        starts.append(len(keys))
+        keys += map(canonical_name, given)
+        values += map(_text, given.values())
+    # By Arrow: Polars makes a Series of each map that Python gives it.
+    offsets = pa.array([*starts, len(keys)], pa.int32())
+    maps = pa.MapArray.from_arrays(
+        offsets, pa.array(keys, pa.string()), pa.array(values, pa.string())
+    )
+    return pl.Series(written.name, maps)
 
 
 def _text(value: object) -> str | None:

@@ -68,10 +68,10 @@ def frame_of(cursor: Cursor[Any], names: Sequence[str] | None = None) -> pl.Data
         message = f"two columns of the result are called {twice[0]!r}; name one with AS"
         raise QueryError(message)
     read = {name: _dtype(cursor, column) for name, column in zip(names, described, strict=True)}
-    parts = [pl.DataFrame(schema=read)]
+    parts = []
     while rows := cursor.fetchmany(ROWS_AT_ONCE):
         parts.append(pl.DataFrame(rows, schema=read, orient="row"))
-    frame = pl.concat(parts)
+    frame = pl.concat(parts) if len(parts) > 1 else (*parts, pl.DataFrame(schema=read))[0]
     return frame.with_columns(
         _exact(frame[name], column)
         for name, column in zip(names, described, strict=True)

@@ -111,10 +111,10 @@ def look_at(database: Database) -> RequestTable:
         If there is none, or nothing in it may be read, or it is one of another kind.
     """
     with database.snapshot():
-        known = database.read(_COLUMNS, (f".{REGISTRY}", TABLE))
-        if database.schema is not None and set(known["schema"]) - {database.schema}:
-            known = known.clear()  # it was found elsewhere on the search path
-        types = dict(zip(known["name"], known["type"], strict=True))
+        known = database.rows(_COLUMNS, (f".{REGISTRY}", TABLE))
+        if database.schema is not None:  # else it may be found elsewhere on the search path
+            known = [row for row in known if row[0] == database.schema]
+        types = {name: type_ for _, name, type_, _ in known}
         where = f"in the schema {database.schema!r}" if database.schema else "on the search path"
         if not types:
             message = (
@@ -124,9 +124,10 @@ def look_at(database: Database) -> RequestTable:
             raise SourceError(message)
         origin = _origin(types, database)
         registered = None
-        if known["has_registry"][0]:
+        schema, _, _, has_registry = known[0]
+        if has_registry:
             registered = registered_keys(database, is_ours=origin == OURS)
-        return RequestTable(database, known["schema"][0], origin, types, registered)
+        return RequestTable(database, schema, origin, types, registered)
 
 
 def registered_keys(database: Database, *, is_ours: bool) -> tuple[Key, ...]:
@@ -134,7 +135,7 @@ def registered_keys(database: Database, *, is_ours: bool) -> tuple[Key, ...]:
 
     Those that our drain promotes from the start are there before any request has them.
     """
-    found = database.read(_REGISTERED).rows()
+    found = database.rows(_REGISTERED)
     names = {lookup_name(name) for name, _, _ in found}
     start = PROMOTED_FROM_THE_START if is_ours else ()
     unseen = ((key, True, True) for key in start if lookup_name(key) not in names)
@@ -177,7 +178,7 @@ class ScannedKeys(Mapping[str, tuple[str, ...]]):
 
     def _scanned(self) -> dict[str, tuple[str, ...]]:
         if self._found is None:
-            self._found = by_spelling(self._database.read(_STORED_KEYS)["key"])
+            self._found = by_spelling(key for (key,) in self._database.rows(_STORED_KEYS))
         return self._found
 
 
