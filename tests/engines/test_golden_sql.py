@@ -12,12 +12,9 @@ from typing import Any
 import pytest
 
 import majordomo_analytics as ma
-from tests.engines.gateway_tables import gateway_request, make_tables, write
-from tests.support.postgres import run
-from tests.support.requests import write_lake, write_postgres
+from tests.support.requests import write_lake
 
 FOLDER = Path(__file__).parents[1] / "snapshots"
-OF_A_GATEWAY = "of_a_gateway"
 OCTOBER = ("2026-10-01", "2026-11-01")
 QUESTIONS: dict[str, dict[str, Any]] = {
     "total": {},
@@ -57,24 +54,7 @@ QUESTIONS: dict[str, dict[str, Any]] = {
 def test_sql_is_as_in_the_snapshot(name: str, tmp_path: Path) -> None:
     """A change of SQL is seen in review."""
     made = str(ma.open(write_lake(tmp_path / "lake")).query(**QUESTIONS[name]).sql) + "\n"
-
-    compare(made, FOLDER / f"{name}.sql")
-
-
-def test_sql_of_postgres_is_as_in_the_snapshot(postgres: str) -> None:
-    """Of our own tables, and of another gateway's."""
-    ledger = ma.open(write_postgres(postgres))
-    for name, question in QUESTIONS.items():
-        compare(f"{ledger.query(**question).sql}\n", FOLDER / "postgres" / f"{name}.sql")
-    run(postgres, "drop schema public cascade", "create schema public")
-    make_tables(postgres, "ogw")
-    asked: dict[str, Any] = {"dimensions": "Feature", "filters": {"total_cost": (">", 1)}}
-    write(postgres, gateway_request("2026-10-01T10:00"))
-    made = ma.open(postgres).query(**asked).sql
-    compare(f"{made}\n", FOLDER / "postgres" / f"{OF_A_GATEWAY}.sql")
-
-
-def compare(made: str, golden: Path) -> None:
+    golden = FOLDER / f"{name}.sql"
     if os.environ.get("MAJORDOMO_WRITE_SNAPSHOTS"):
         golden.write_text(made, "utf-8")
 
@@ -85,5 +65,3 @@ def compare(made: str, golden: Path) -> None:
 def test_no_snapshot_is_left_over() -> None:
     """Every file belongs to a question."""
     assert {path.stem for path in FOLDER.glob("*.sql")} == set(QUESTIONS)
-    of_postgres = {path.stem for path in (FOLDER / "postgres").glob("*.sql")}
-    assert of_postgres == {*QUESTIONS, OF_A_GATEWAY}
