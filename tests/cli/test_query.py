@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from majordomo_analytics.datadir import DataDirectory
 from tests.support.proxy import mdm
@@ -16,7 +17,10 @@ def test_the_answer_of_postgres_is_that_of_the_lake(postgres: str, tmp_path: Pat
     """With the address in the environment, where a list of processes does not show it."""
     write_lake(DataDirectory.create(tmp_path / "data").lake)
     write_postgres(postgres, schema="costs")
-    environment = {"MAJORDOMO_DATA": str(tmp_path / "data"), "MAJORDOMO_POSTGRES": postgres}
+    environment: dict[str, Any] = {
+        "MAJORDOMO_DATA": str(tmp_path / "data"),
+        "MAJORDOMO_POSTGRES": postgres,
+    }
 
     of_lake = mdm(*ASKED, **environment)
     of_postgres = mdm(*ASKED, "--engine", "postgres", "--postgres-schema", "costs", **environment)
