@@ -32,8 +32,10 @@ if TYPE_CHECKING:
     from majordomo_analytics.ledger.ledger import Ledger, open
     from majordomo_analytics.ledger.result import QueryResult
     from majordomo_analytics.plan.fields import metadata
+    from majordomo_analytics.plan.filters import where
     from majordomo_analytics.plan.measures import MEASURES, Measure, measure
-    from majordomo_analytics.times import TimeRange
+    from majordomo_analytics.plan.own import dimension
+    from majordomo_analytics.times import Calendar, TimeRange
 
 __version__ = "0.1.0"
 
@@ -56,13 +58,16 @@ _HOMES = {
     "ledger.ledger": ("Ledger", "open"),
     "ledger.result": ("QueryResult",),
     "plan.fields": ("metadata",),
+    "plan.filters": ("where",),
     "plan.measures": ("MEASURES", "Measure", "measure"),
-    "times": ("TimeRange",),
+    "plan.own": ("dimension",),
+    "times": ("Calendar", "TimeRange"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "MEASURES",
+    "Calendar",
     "DataDirectoryError",
     "FilterError",
     "LakeError",
@@ -80,9 +85,11 @@ __all__ = [
     "TimeRangeError",
     "UnknownNameError",
     "UnsupportedByEngineError",
+    "dimension",
     "measure",
     "metadata",
     "open",
+    "where",
 ]
 
 

@@ -26,12 +26,13 @@ TimeRangeLike: TypeAlias = "TimeRange | Moment | tuple[Moment | None, Moment | N
 
 FORMS = (
     "a day '2026-10-03', month '2026-10', quarter '2026-Q4' or year '2026', "
-    "'today', 'yesterday', 'this month', 'last month', 'last 30 days', '30d', "
+    "'today', 'yesterday', 'this month', 'last month', 'month to date', 'last 30 days', '30d', "
     "or a pair (start, end) of which the end is not included"
 )
 
 _PAST = re.compile(r"(?:last\s+)?(\d+)\s*([a-z]+)")
 _CALENDAR = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?|-?Q([1-4]))?", re.IGNORECASE)
+_TO_DATE = re.compile(r"(week|month|quarter|year) to date")
 _CLOCK = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d")
 _UNITS = {
     "min": "minute",
@@ -49,7 +50,10 @@ _MONTHS_IN = {"month": 1, "quarter": 3, "year": 12}
 class Calendar:
     """Where weeks, months and years begin, in a company whose books do not follow ISO.
 
-    Attributes
+    ``"2026-10"``, ``"2026-Q4"``, ``"this month"`` and time grains all follow it: with
+    ``year_starts_in=4``, ``"2026-Q1"`` begins in April 2026.
+
+    Parameters
     ----------
     week_starts_on
         ISO weekday, 1 for Monday to 7 for Sunday.
@@ -58,11 +62,34 @@ class Calendar:
         is named by its first day.
     year_starts_in
         Month, 1 to 12, that the fiscal year begins in; its quarters follow.
+
+    Raises
+    ------
+    TimeRangeError
+        If one of them is outside its range.
+
+    Examples
+    --------
+    >>> Calendar(week_starts_on=7, year_starts_in=4).week_starts_on
+    7
     """
 
     week_starts_on: int = 1
     month_starts_on: int = 1
     year_starts_in: int = 1
+
+    def __post_init__(self) -> None:
+        for name, last in (("week_starts_on", 7), ("month_starts_on", 28), ("year_starts_in", 12)):
+            value = getattr(self, name)
+            if type(value) is not int or not 1 <= value <= last:
+                message = f"{name} {value!r} is no whole number from 1 to {last}"
+                raise TimeRangeError(message)
+
+    def first_of(self, grain: TimeGrain, year: int, month: int) -> date:
+        """Return the first day of the month, or year, that is named so."""
+        if grain == "year":
+            return date(year, self.year_starts_in, self.month_starts_on)
+        return date(year, month, self.month_starts_on)
 
 
 ISO_CALENDAR = Calendar()
@@ -192,27 +219,32 @@ def start_of_day(day: date, zone: ZoneInfo) -> datetime:
     raise AssertionError  # the last offset always returns
 
 
-def start_of(grain: TimeGrain, day: date) -> date:
-    """Return the first date of the ISO week, month, quarter or year that `day` is in."""
-    match grain:
-        case "week":
-            return day - timedelta(days=day.weekday())
-        case "month":
-            return day.replace(day=1)
-        case "quarter":
-            return day.replace(month=(day.month - 1) // 3 * 3 + 1, day=1)
-        case "year":
-            return day.replace(month=1, day=1)
-        case _:
-            return day
+def start_of(grain: TimeGrain, day: date, calendar: Calendar = ISO_CALENDAR) -> date:
+    """Return the first date of the week, month, quarter or year that `day` is in.
+
+    >>> start_of("quarter", date(2026, 10, 3), Calendar(year_starts_in=2))
+    datetime.date(2026, 8, 1)
+    """
+    if grain == "week":
+        return day - timedelta(days=(day.isoweekday() - calendar.week_starts_on) % 7)
+    if (months := _MONTHS_IN.get(grain)) is None:
+        return day
+    # Counted in months from a year's start, a period begins at a multiple of its length.
+    number = day.year * 12 + day.month - 1 - (day.day < calendar.month_starts_on)
+    number -= (number - calendar.year_starts_in + 1) % months
+    if number < 12:
+        raise OverflowError
+    return date(number // 12, number % 12 + 1, calendar.month_starts_on)
 
 
-def read_time_range(value: TimeRangeLike, *, timezone: ZoneInfo, now: datetime) -> TimeRange:
+def read_time_range(
+    value: TimeRangeLike, *, timezone: ZoneInfo, now: datetime, calendar: Calendar = ISO_CALENDAR
+) -> TimeRange:
     """Return the half-open range that `value` means to someone in `timezone` at `now`.
 
     "last 30 days" and "30d" are thirty local days of which today is the last; hours and
     minutes are counted back from `now`. Wall-clock times without an offset are those of
-    `timezone`. None is everything.
+    `timezone`; weeks, months, quarters and years those of `calendar`. None is everything.
 
     Raises
     ------
@@ -227,7 +259,7 @@ def read_time_range(value: TimeRangeLike, *, timezone: ZoneInfo, now: datetime) 
     '2026-10-01 to before 2026-11-01, Europe/Berlin'
     """
     try:
-        found = _read(value, timezone, now)
+        found = _Reader(timezone, now, calendar).read(value)
     except OverflowError as error:
         raise _refused(value, "it lies outside the years 1 to 9999") from error
     if found.start is not None and found.end is not None and found.end < found.start:
@@ -235,85 +267,94 @@ def read_time_range(value: TimeRangeLike, *, timezone: ZoneInfo, now: datetime) 
     return found
 
 
-def _read(value: TimeRangeLike, zone: ZoneInfo, now: datetime) -> TimeRange:
-    if value is None:
-        return TimeRange()
-    if isinstance(value, TimeRange):
-        return value
-    if isinstance(value, datetime):
-        raise _refused(value, f"one instant is no range; give a pair ({value.isoformat()!r}, None)")
-    if isinstance(value, date):
-        return _days(value, value + timedelta(days=1), zone)
-    if isinstance(value, str):
-        return _read_text(value, zone, now)
-    if isinstance(value, (tuple, list)) and len(value) == 2:
-        start, end = (_read_moment(moment, value, zone, now) for moment in value)
-        return TimeRange(start, end)
-    raise _refused(value, f"a time range is {FORMS}")
+@dataclass(frozen=True, slots=True)
+class _Reader:
+    """Reads time ranges as someone in a zone means them, at an instant, by a calendar."""
 
+    zone: ZoneInfo
+    now: datetime
+    calendar: Calendar
 
-def _read_moment(
-    moment: Moment | None, whole: TimeRangeLike, zone: ZoneInfo, now: datetime
-) -> datetime | None:
-    """Return one side of a pair; a day, month or relative range stands for its start."""
-    if moment is None:
-        return None
-    if isinstance(moment, str) and _CLOCK.match(moment):
+    def read(self, value: TimeRangeLike) -> TimeRange:
+        if value is None:
+            return TimeRange()
+        if isinstance(value, TimeRange):
+            return value
+        if isinstance(value, datetime):
+            pair = f"({value.isoformat()!r}, None)"
+            raise _refused(value, f"one instant is no range; give a pair {pair}")
+        if isinstance(value, date):
+            return self._days(value, value + timedelta(days=1))
+        if isinstance(value, str):
+            return self._text(value)
+        if isinstance(value, (tuple, list)) and len(value) == 2:
+            start, end = (self._moment(moment, value) for moment in value)
+            return TimeRange(start, end)
+        raise _refused(value, f"a time range is {FORMS}")
+
+    def _moment(self, moment: Moment | None, whole: TimeRangeLike) -> datetime | None:
+        """Return one side of a pair; what is a range itself stands for its start."""
+        if moment is None:
+            return None
+        if isinstance(moment, str) and _CLOCK.match(moment):
+            try:
+                moment = datetime.fromisoformat(moment)
+            except ValueError as error:
+                raise _refused(whole, f"{moment!r} is no ISO 8601 time") from error
+        if isinstance(moment, datetime):
+            aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=self.zone)
+            return aware.astimezone(UTC)
+        if isinstance(moment, (str, date)):
+            return self.read(moment).start
+        raise _refused(whole, f"{moment!r} is no date, datetime or ISO 8601 text")
+
+    def _text(self, text: str) -> TimeRange:
+        words = " ".join(text.lower().split())
+        today = self.now.astimezone(self.zone).date()
+        tomorrow = today + timedelta(days=1)
+        if words == "today":
+            return self._days(today, tomorrow)
+        if words == "yesterday":
+            return self._days(today - timedelta(days=1), today)
+        if match := _CALENDAR.fullmatch(words):
+            return self._named(text, match)
+        if match := _TO_DATE.fullmatch(words):
+            return self._days(start_of(read_grain(match[1]), today, self.calendar), tomorrow)
+        which, _, grain = words.partition(" ")
+        if which in {"this", "last", "previous"} and grain in TIME_GRAINS[2:]:
+            start = start_of(read_grain(grain), today, self.calendar)
+            if which == "this":
+                return self._days(start, _later(start, grain, 1))
+            return self._days(_later(start, grain, -1), start)
+        if match := _PAST.fullmatch(words):
+            count, unit = int(match[1]), match[2]
+            unit = _UNITS.get(unit, unit.removesuffix("s"))
+            if count and unit in {"minute", "hour"}:
+                return TimeRange(self.now - timedelta(**{f"{unit}s": count}), self.now)
+            if count and unit in TIME_GRAINS:
+                return self._days(_later(tomorrow, unit, -count), tomorrow)
+        raise _refused(text, f"a time range is {FORMS}")
+
+    def _named(self, text: str, match: re.Match[str]) -> TimeRange:
+        """Return the day, month, quarter or year that a text such as ``2026-Q4`` names."""
+        year, month, day, quarter = match.groups()
         try:
-            moment = datetime.fromisoformat(moment)
+            if day:
+                first = date(int(year), int(month), int(day))
+                return self._days(first, first + timedelta(days=1))
+            if month:
+                first = self.calendar.first_of("month", int(year), int(month))
+                return self._days(first, _later(first, "month", 1))
+            first = self.calendar.first_of("year", int(year), 1)
+            if not quarter:
+                return self._days(first, _later(first, "year", 1))
+            first = _later(first, "quarter", int(quarter) - 1)
+            return self._days(first, _later(first, "quarter", 1))
         except ValueError as error:
-            raise _refused(whole, f"{moment!r} is no ISO 8601 time") from error
-    if isinstance(moment, datetime):
-        aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)
-        return aware.astimezone(UTC)
-    if isinstance(moment, (str, date)):
-        return _read(moment, zone, now).start
-    raise _refused(whole, f"{moment!r} is no date, datetime or ISO 8601 text")
+            raise _refused(text, f"the calendar has no such date ({error})") from error
 
-
-def _read_text(text: str, zone: ZoneInfo, now: datetime) -> TimeRange:
-    words = " ".join(text.lower().split())
-    today = now.astimezone(zone).date()
-    if words == "today":
-        return _days(today, today + timedelta(days=1), zone)
-    if words == "yesterday":
-        return _days(today - timedelta(days=1), today, zone)
-    if match := _CALENDAR.fullmatch(words):
-        return _calendar(text, match, zone)
-    which, _, grain = words.partition(" ")
-    if which in {"this", "last", "previous"} and grain in TIME_GRAINS[2:]:
-        start = start_of(read_grain(grain), today)
-        if which == "this":
-            return _days(start, _later(start, grain, 1), zone)
-        return _days(_later(start, grain, -1), start, zone)
-    if match := _PAST.fullmatch(words):
-        count, unit = int(match[1]), match[2]
-        unit = _UNITS.get(unit, unit.removesuffix("s"))
-        if count and unit in {"minute", "hour"}:
-            return TimeRange(now - timedelta(**{f"{unit}s": count}), now)
-        if count and unit in TIME_GRAINS:
-            tomorrow = today + timedelta(days=1)
-            return _days(_later(tomorrow, unit, -count), tomorrow, zone)
-    raise _refused(text, f"a time range is {FORMS}")
-
-
-def _calendar(text: str, match: re.Match[str], zone: ZoneInfo) -> TimeRange:
-    year, month, day, quarter = match.groups()
-    try:
-        if day:
-            first = date(int(year), int(month), int(day))
-            return _days(first, _later(first, "day", 1), zone)
-        if quarter:
-            first = date(int(year), int(quarter) * 3 - 2, 1)
-            return _days(first, _later(first, "quarter", 1), zone)
-        first = date(int(year), int(month or 1), 1)
-        return _days(first, _later(first, "month" if month else "year", 1), zone)
-    except ValueError as error:
-        raise _refused(text, f"the calendar has no such date ({error})") from error
-
-
-def _days(first: date, end: date, zone: ZoneInfo) -> TimeRange:
-    return TimeRange(start_of_day(first, zone), start_of_day(end, zone))
+    def _days(self, first: date, end: date) -> TimeRange:
+        return TimeRange(start_of_day(first, self.zone), start_of_day(end, self.zone))
 
 
 def _later(day: date, unit: str, count: int) -> date:

@@ -11,6 +11,7 @@ import majordomo_analytics as ma
 
 PUBLIC = [
     "MEASURES",
+    "Calendar",
     "DataDirectoryError",
     "FilterError",
     "LakeError",
@@ -28,9 +29,11 @@ PUBLIC = [
     "TimeRangeError",
     "UnknownNameError",
     "UnsupportedByEngineError",
+    "dimension",
     "measure",
     "metadata",
     "open",
+    "where",
 ]
 
 

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 
     from majordomo_analytics.ledger.result import QueryResult
 
-_CONDITION = re.compile(r"(?P<name>.+?)\s*(?P<operator>!=|<=|>=|==|=|<|>)(?P<value>.*)", re.DOTALL)
+_PATTERNS = {"=~": "matches", "!~": "not matches"}
+_CONDITION = re.compile(
+    r"(?P<name>.+?)\s*(?P<operator>!=|<=|>=|==|=~|!~|=|<|>)(?P<value>.*)", re.DOTALL
+)
 
 
 class Format(StrEnum):
@@ -42,7 +45,9 @@ def query(
     ] = None,
     where: Annotated[
         list[str] | None,
-        typer.Option(help="Condition: Team=legal, Team!=legal, status_code<400; repeatable."),
+        typer.Option(
+            help="Condition: Team=legal, Team!=legal, status_code<400, model=~^gpt; repeatable."
+        ),
     ] = None,
     since: Annotated[
         str | None,
@@ -121,9 +126,11 @@ def _conditions(given: list[str]) -> dict[str, list[tuple[str, object]]]:
     for text in given:
         match = _CONDITION.fullmatch(text)
         if match is None:
-            message = f"--where {text!r} cannot be read; write NAME=VALUE, NAME!=VALUE, NAME<5"
+            forms = "NAME=VALUE, NAME!=VALUE, NAME<5, NAME=~PATTERN"
+            message = f"--where {text!r} cannot be read; write {forms}"
             raise FilterError(message)
-        pair = (match["operator"], match["value"])
+        operator = match["operator"]
+        pair = (_PATTERNS.get(operator, operator), match["value"])
         conditions.setdefault(match["name"].strip(), []).append(pair)
     return conditions
 

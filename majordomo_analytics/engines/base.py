@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import polars as pl
 
+from majordomo_analytics.plan.dimensions import Bucketed, CalendarPart
 from majordomo_analytics.plan.measures import Aggregate
 from majordomo_analytics.plan.plan import OTHER, UNTAGGED
 from majordomo_analytics.records.money import PLACES, SUM_PRECISION
@@ -15,12 +16,14 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from decimal import Decimal
 
+    from majordomo_analytics.plan.dimensions import Dimension
     from majordomo_analytics.plan.fields import Catalogue, Kind
     from majordomo_analytics.plan.measures import Measure
     from majordomo_analytics.plan.plan import Plan
     from majordomo_analytics.times import TimeRange
 
 SUM_OF_MONEY = pl.Decimal(SUM_PRECISION, PLACES)
+_ORDERED = "\0"  # before a name: a column that only the rows are ordered by
 _TYPES: dict[Kind, pl.DataType] = {"integer": pl.Int64(), "money": SUM_OF_MONEY}
 
 
@@ -129,17 +132,29 @@ def shape_rows(found: pl.DataFrame, plan: Plan) -> pl.DataFrame:
         flag = ""  # which no column of a result is called
         names.insert(len(names) - len(plan.measures), flag)
     found = found.rename(dict(zip(found.columns, names, strict=True)))
-    columns = [_labelled(found, dimension.name, flag) for dimension in plan.dimensions]
+    columns = [_labelled(found, dimension, flag) for dimension in plan.dimensions]
     if plan.grain in ("minute", "hour"):
         bucket = pl.col(plan.grain).cast(pl.Datetime("us")).dt.replace_time_zone("UTC")
         columns.append(bucket.dt.convert_time_zone(plan.zone.key))
     elif plan.grain is not None:
         columns.append(pl.col(plan.grain).cast(pl.Date))
+    # Intervals are ordered by their number, not by what they are called.
+    numbers = {
+        dimension.name: pl.col(dimension.name).cast(pl.Int64).alias(_ORDERED + dimension.name)
+        for dimension in plan.dimensions
+        if isinstance(dimension, Bucketed)
+    }
     columns += [pl.col(measure.name).cast(measure_type(measure, plan)) for measure in plan.measures]
     order = {ordering.name: ordering.descending for ordering in plan.order}
     order |= dict.fromkeys((name for name in plan.columns if name not in order), False)
-    rows = found.with_columns(columns).select(plan.columns)
-    return rows.sort(list(order), descending=list(order.values()), nulls_last=True)
+    by = [
+        (key, falls)
+        for name, falls in order.items()
+        for key in ((_ORDERED + name, name) if name in numbers else (name,))
+    ]
+    rows = found.with_columns(*numbers.values(), *columns)
+    rows = rows.sort([key for key, _ in by], descending=[falls for _, falls in by], nulls_last=True)
+    return rows.select(plan.columns)
 
 
 def shape_total(found: pl.DataFrame, plan: Plan) -> dict[str, Decimal | int | float | None]:
@@ -147,11 +162,20 @@ def shape_total(found: pl.DataFrame, plan: Plan) -> dict[str, Decimal | int | fl
     return shape_rows(found, plan).row(0, named=True)
 
 
-def _labelled(found: pl.DataFrame, name: str, flag: str | None) -> pl.Expr:
-    """Return a dimension; text where it holds ``(other)`` or ``(untagged)``."""
+def _labelled(found: pl.DataFrame, dimension: Dimension, flag: str | None) -> pl.Expr:
+    """Return a dimension; text where it holds ``(other)``, ``(untagged)`` or intervals."""
+    name = dimension.name
+    shown = pl.col(name)
+    if isinstance(dimension, Bucketed):
+        numbers = range(len(dimension.labels))
+        shown = shown.cast(pl.Int64).replace_strict(
+            list(numbers), list(dimension.labels), default=None, return_dtype=pl.String
+        )
+    elif isinstance(dimension, CalendarPart):
+        shown = shown.cast(pl.Int64)
     if not found.get_column(name).null_count():
-        return pl.col(name)
+        return shown
     label = pl.lit(UNTAGGED)
     if flag is not None:
         label = pl.when(pl.col(flag)).then(pl.lit(OTHER)).otherwise(label)
-    return pl.col(name).cast(pl.String).fill_null(label)
+    return shown.cast(pl.String).fill_null(label)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from html import escape
@@ -13,9 +12,10 @@ from majordomo_analytics.errors import QueryError
 from majordomo_analytics.ledger.display import writer
 from majordomo_analytics.ledger.result import QueryResult
 from majordomo_analytics.ledger.sources import Source, SourceLike, read_source
+from majordomo_analytics.plan.dimensions import Derived
 from majordomo_analytics.plan.filters import FilterLike, both, read_filters
 from majordomo_analytics.plan.measures import Measure
-from majordomo_analytics.plan.plan import Plan, Query, as_tuple, make_plan
+from majordomo_analytics.plan.plan import Plan, Query, as_tuple, make_plan, several
 from majordomo_analytics.times import utc_now
 
 if TYPE_CHECKING:
@@ -29,11 +29,10 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from majordomo_analytics.engines.base import Engine
-    from majordomo_analytics.plan.fields import Name
     from majordomo_analytics.plan.measures import MeasureLike
-    from majordomo_analytics.plan.plan import OneOrMany
+    from majordomo_analytics.plan.plan import DimensionLike, OneOrMany
     from majordomo_analytics.plots.series import Kind
-    from majordomo_analytics.times import TimeGrain, TimeRange, TimeRangeLike
+    from majordomo_analytics.times import Calendar, TimeGrain, TimeRange, TimeRangeLike
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -89,6 +88,7 @@ class Ledger:
         limit: int | None = None,
         other: bool | None = None,
         engine: str | None = None,
+        calendar: Calendar | None = None,
     ) -> QueryResult:
         """Ask what requests cost, or any other measure, by dimensions and over time.
 
@@ -100,12 +100,12 @@ class Ledger:
             Names of measures, or measures made with `measure`; ``total_cost`` and
             ``requests`` by default.
         dimensions
-            Columns or metadata keys to group by; case does not count, and ``_`` is ``-``.
-            Requests without a value are in the row ``(untagged)``.
+            Columns, metadata keys or dimensions made with `dimension` to group by; case
+            does not count, and ``_`` is ``-``. Requests without a value are ``(untagged)``.
         filters
-            Conditions by column or metadata key, all of which must hold: a value, a list
-            of values, None for requests without one, or a pair such as ``("<", 400)``.
-            ``"!="`` and ``"not in"`` keep requests without a value.
+            Conditions by name, all of which must hold: a value, a list of values, None for
+            requests without one, or a pair such as ``("<", 400)``, ``("matches", "^gpt")``;
+            or what `where` makes. ``"!="`` and ``"not …"`` keep requests without a value.
         time_range
             ``"last 30 days"``, ``"2026-10"``, ``"today"`` …, or a pair (start, end) whose
             end is not included; days are those of `timezone`. Everything by default.
@@ -124,6 +124,8 @@ class Ledger:
         engine
             What works it out: ``"duckdb"`` for files and frames, ``"postgres"`` for
             Postgres, which each is by default.
+        calendar
+            Where weeks, months and years begin; as in ISO by default.
 
         Returns
         -------
@@ -162,14 +164,15 @@ class Ledger:
         all time, Europe/Berlin
         """
         given = {
-            "measures": None if measures is None else _several(measures),
+            "measures": None if measures is None else several(measures),
             "dimensions": None if dimensions is None else as_tuple(dimensions),
             "time_range": time_range,
             "time_grain": time_grain,
             "timezone": timezone,
-            "order_by": None if order_by is None else _several(order_by),
+            "order_by": None if order_by is None else several(order_by),
             "limit": limit,
             "other": other,
+            "calendar": calendar,
         }
         settled = {name: value for name, value in given.items() if value is not None}
         question = replace(
@@ -210,13 +213,28 @@ class Ledger:
         )
         return replace(self, question=question)
 
-    def by(self, *dimensions: Name, every: TimeGrain | None = None) -> Ledger:
+    def define(self, *own: Derived | Measure) -> Ledger:
+        """Return a ledger that knows dimensions and measures of your own by their names.
+
+        Parameters
+        ----------
+        *own
+            What `dimension` and `measure` made; filters, and other dimensions, can then
+            name a dimension too.
+        """
+        for one in own:
+            if not isinstance(one, (Derived, Measure)):
+                message = f"{one!r} was made neither by ma.dimension nor by ma.measure"
+                raise QueryError(message)
+        return replace(self, question=replace(self.question, own=(*self.question.own, *own)))
+
+    def by(self, *dimensions: DimensionLike, every: TimeGrain | None = None) -> Ledger:
         """Return a ledger whose question is asked by these dimensions, and over time.
 
         Parameters
         ----------
         *dimensions
-            Columns or metadata keys, added to those already settled.
+            As in `query`, added to those already settled.
         every
             The length of time buckets.
         """
@@ -311,7 +329,11 @@ class Ledger:
         """Return the question for the requests themselves."""
         question = self.question
         return Query(
-            filters=question.filters, time_range=question.time_range, timezone=question.timezone
+            filters=question.filters,
+            time_range=question.time_range,
+            timezone=question.timezone,
+            calendar=question.calendar,
+            own=question.own,
         )
 
     def _summary(self) -> str:
@@ -369,15 +391,6 @@ def open(source: SourceLike, *, schema: str | None = None) -> Ledger:
 
 def _plan(question: Query, engine: Engine) -> Plan:
     return make_plan(question, engine.catalogue(), span=engine.span, now=utc_now())
-
-
-def _several(given: object) -> tuple[object, ...]:
-    if isinstance(given, (str, Measure)):
-        return (given,)
-    if isinstance(given, Iterable):
-        return tuple(given)
-    message = f"{given!r} is no name, and no list of names"
-    raise QueryError(message)
 
 
 def _days_said(asked: TimeRange, held: TimeRange, zone: ZoneInfo) -> Iterator[str]:

@@ -116,12 +116,13 @@ class Part:
 class CalendarPart:
     """Hour of day (0 to 23), ISO weekday (1 to 7), day (1 to 31) or month (1 to 12).
 
-    Of an instant, in the plan's zone.
+    Of `requested_at` in the plan's zone: the hour is that of the clock on the wall;
+    weekday, day and month are those of the local date that time grains give too.
 
     Attributes
     ----------
     name, of
-        As in `Mapped`; an instant.
+        As in `Mapped`; `requested_at`.
     unit
         Which part.
     """

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 
 Kind = Literal["text", "integer", "money", "instant", "date", "boolean", "float", "nested"]
 
+UNTAGGED = "(untagged)"
+OTHER = "(other)"
+
 _KEY = re.compile(r"""metadata\[\s*(["'])(?P<key>.+)\1\s*\]""")
 _AS_DIMENSION: tuple[Kind, ...] = ("text", "integer", "money", "date", "boolean")
 

@@ -2,32 +2,43 @@
 
 A missing value (null) matches only ``None``: ``"!="`` and ``"not in"`` keep requests that
 lack the key, a comparison with ``<`` leaves them out. `Not` is the exact complement.
+``"(untagged)"``, as a result says it, is another way to write None.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
-from decimal import Decimal, InvalidOperation
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Literal, TypeAlias
 
 from majordomo_analytics.errors import FilterError, did_you_mean, nearest
 from majordomo_analytics.plan.fields import MetadataName, Name
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from zoneinfo import ZoneInfo
-
-    from majordomo_analytics.plan.fields import Field, Kind
+from majordomo_analytics.plan.patterns import read_pattern
 
 Order = Literal["<", "<=", ">", ">="]
 Part = Literal["contains", "starts with", "ends with"]
 Value: TypeAlias = str | int | bool | Decimal | float | date | datetime
 
 
+class _Combining:
+    """What every filter can do: ``&`` and, ``|`` or, ``~`` not."""
+
+    __slots__ = ()
+
+    def __and__(self, other: FilterLike) -> Filter:
+        return both(read_filters(self), read_filters(other))  # type: ignore[arg-type]  # a node
+
+    def __or__(self, other: FilterLike) -> Filter:
+        return Some((read_filters(self), read_filters(other)))  # type: ignore[arg-type]  # a node
+
+    def __invert__(self) -> Filter:
+        return Not(read_filters(self))  # type: ignore[arg-type]  # a node
+
+
 @dataclass(frozen=True, slots=True)
-class OneOf:
+class OneOf(_Combining):
     """The field has one of these values; None among them matches what is missing."""
 
     name: Name
@@ -35,7 +46,7 @@ class OneOf:
 
 
 @dataclass(frozen=True, slots=True)
-class Compared:
+class Compared(_Combining):
     """The field is known and stands in this order to the value."""
 
     name: Name
@@ -44,7 +55,7 @@ class Compared:
 
 
 @dataclass(frozen=True, slots=True)
-class Like:
+class Like(_Combining):
     """The field is text that contains, starts with or ends with the value; case counts."""
 
     name: Name
@@ -53,7 +64,7 @@ class Like:
 
 
 @dataclass(frozen=True, slots=True)
-class Matches:
+class Matches(_Combining):
     """The field is text in which the pattern is found, anchored or not; case counts.
 
     `pattern` is in the one form that `patterns.read_pattern` gives, whatever the engine.
@@ -64,21 +75,21 @@ class Matches:
 
 
 @dataclass(frozen=True, slots=True)
-class Not:
+class Not(_Combining):
     """Everything that the filter leaves out."""
 
     filter: Filter
 
 
 @dataclass(frozen=True, slots=True)
-class All:
+class All(_Combining):
     """Every one of the filters holds; with none of them, everything does."""
 
     filters: tuple[Filter, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Some:
+class Some(_Combining):
     """At least one of the filters holds."""
 
     filters: tuple[Filter, ...]
@@ -90,7 +101,8 @@ FilterLike: TypeAlias = (
 )
 
 EVERYTHING = All(())
-OPERATORS = ("=", "==", "!=", "<", "<=", ">", ">=", "in", "not in", "contains", "starts with")
+WORDS = ("in", "between", "contains", "starts with", "ends with", "matches")
+OPERATORS = ("=", "==", "!=", "<", "<=", ">", ">=", *WORDS, *(f"not {word}" for word in WORDS))
 
 
 def read_filters(filters: FilterLike) -> Filter:
@@ -98,6 +110,8 @@ def read_filters(filters: FilterLike) -> Filter:
 
     A condition is a value (equal), None (missing), a list of values (one of), a pair of
     operator and value such as ``("<", 400)``, or a list of such pairs (all of them).
+    `OPERATORS` lists the operators; ``("between", 1, 5)`` takes in both ends, and
+    ``"matches"`` finds a pattern of the subset that `plan.patterns` describes.
 
     Raises
     ------
@@ -122,11 +136,43 @@ def read_filters(filters: FilterLike) -> Filter:
     return All(tuple(node for name, given in filters.items() for node in _read(name, given)))
 
 
+def where(filters: FilterLike = None, /, **conditions: object) -> Filter:
+    """Make a filter that can be joined with others: ``&`` and, ``|`` or, ``~`` not.
+
+    Parameters
+    ----------
+    filters
+        Conditions by column or metadata key, as in `Ledger.query`; all of them must hold.
+    **conditions
+        The same by name: ``Team="legal"``, ``status_code=(">=", 400)``.
+
+    Raises
+    ------
+    FilterError
+        If a condition cannot be read.
+
+    Examples
+    --------
+    >>> import polars as pl
+    >>> import majordomo_analytics as ma
+    >>> rows = {"requested_at": ["2026-10-05T09:00Z"] * 3, "Team": ["legal", "sales", None]}
+    >>> ledger = ma.open(pl.DataFrame(rows))
+    >>> legal_or_none = ma.where(Team="legal") | ma.where(Team=None)
+    >>> ledger.query("requests", filters=legal_or_none).total
+    {'requests': 2}
+    >>> ledger.query("requests", filters=~legal_or_none).total
+    {'requests': 1}
+    """
+    return both(read_filters(filters), read_filters(conditions))
+
+
 def both(one: Filter, other: Filter) -> Filter:
     """Return the filter that holds where both do."""
     if isinstance(one, All) and isinstance(other, All):
         return All((*one.filters, *other.filters))
-    return All((one, other)) if one != EVERYTHING else other
+    if one == EVERYTHING or other == EVERYTHING:
+        return other if one == EVERYTHING else one
+    return All((one, other))
 
 
 def names_in(node: Filter) -> Iterator[Name]:
@@ -139,44 +185,6 @@ def names_in(node: Filter) -> Iterator[Name]:
             yield from names_in(child)
         case _:
             yield node.name
-
-
-def bind(node: Filter, field: Callable[[Name], Field], zone: ZoneInfo) -> Filter:
-    """Return the filter with each value as the kind of its field.
-
-    Raises
-    ------
-    FilterError
-        If a value can never be one of the field, such as ``"many"`` of a number.
-    """
-    match node:
-        case All(filters):
-            return All(tuple(bind(child, field, zone) for child in filters))
-        case Some(filters):
-            return Some(tuple(bind(child, field, zone) for child in filters))
-        case Not(child):
-            return Not(bind(child, field, zone))
-        case OneOf(name, values):
-            known = field(name)
-            return OneOf(name, tuple(None if v is None else _as(known, v, zone) for v in values))
-        case Compared(name, _, value):
-            known = field(name)
-            if known.kind == "boolean":
-                message = f"{known.name!r} is true or false and has no order"
-                raise FilterError(message)
-            return replace(node, value=_as(known, value, zone))
-        case Like(name, part, value):
-            known = field(name)
-            if known.kind != "text":
-                message = f"{part!r} is for text; {known.name!r} holds {known.kind} values"
-                raise FilterError(message)
-            return replace(node, value=str(_as(known, value, zone)))
-        case Matches(name):
-            known = field(name)
-            if known.kind != "text":
-                message = f"a pattern is for text; {known.name!r} holds {known.kind} values"
-                raise FilterError(message)
-            return node
 
 
 def _read(name: Name, given: object) -> Iterator[Filter]:
@@ -197,37 +205,61 @@ def _read(name: Name, given: object) -> Iterator[Filter]:
 
 
 def _read_pair(name: Name, pair: tuple[object, ...]) -> Filter:
+    if len(pair) == 3 and isinstance(pair[0], str) and pair[0].lower().endswith("between"):
+        pair = (pair[0], pair[1:])
     if len(pair) != 2 or not isinstance(pair[0], str):
         message = (
             f"filter on {str(name)!r}: {pair!r} is no pair of operator and value; "
             "several values go in a list"
         )
         raise FilterError(message)
-    operator, given = " ".join(pair[0].lower().split()), pair[1]
+    operator = " ".join(pair[0].lower().replace("_", " ").split())
+    if operator.removeprefix("not ") in WORDS:
+        found = _read_word(name, operator, pair[1])
+        return Not(found) if operator.startswith("not ") else found
+    given = pair[1]
     match operator:
         case "=" | "==":
             return OneOf(name, (_value(name, given),))
         case "!=":
             return Not(OneOf(name, (_value(name, given),)))
-        case "in" | "not in":
-            if not isinstance(given, (list, tuple, set, frozenset)):
-                message = f"filter on {str(name)!r}: {operator!r} needs a list, not {given!r}"
-                raise FilterError(message)
-            chosen = OneOf(name, _values(name, given))
-            return chosen if operator == "in" else Not(chosen)
         case "<" | "<=" | ">" | ">=":
             return Compared(name, operator, _known_value(name, operator, given))
-        case "contains" | "starts with":
-            return Like(name, operator, str(_known_value(name, operator, given)))
         case _:
             hint = did_you_mean(nearest(operator, OPERATORS), OPERATORS)
             message = f"filter on {str(name)!r}: no operator is {pair[0]!r}{hint}"
             raise FilterError(message)
 
 
-def _values(
-    name: Name, given: list[object] | tuple[object, ...] | set[object] | frozenset[object]
-) -> tuple[Value | None, ...]:
+def _read_word(name: Name, operator: str, given: object) -> Filter:
+    """Return what an operator of `WORDS` means, whatever ``not`` stands before it."""
+    word = operator.removeprefix("not ")
+    match word:
+        case "in":
+            if not isinstance(given, Iterable) or isinstance(given, (str, bytes, Mapping)):
+                message = f"filter on {str(name)!r}: {operator!r} needs a list, not {given!r}"
+                raise FilterError(message)
+            return OneOf(name, _values(name, given))
+        case "between":
+            if not isinstance(given, (list, tuple)) or len(given) != 2:
+                message = f"filter on {str(name)!r}: {operator!r} needs two values, not {given!r}"
+                raise FilterError(message)
+            low, high = (_known_value(name, operator, value) for value in given)
+            return All((Compared(name, ">=", low), Compared(name, "<=", high)))
+        case "contains" | "starts with" | "ends with":
+            return Like(name, word, str(_known_value(name, operator, given)))
+        case _:
+            if not isinstance(given, str):
+                message = f"filter on {str(name)!r}: {operator!r} needs a pattern, not {given!r}"
+                raise FilterError(message)
+            try:
+                return Matches(name, read_pattern(given))
+            except FilterError as error:
+                message = f"filter on {str(name)!r}: {error}"
+                raise FilterError(message) from error
+
+
+def _values(name: Name, given: Iterable[object]) -> tuple[Value | None, ...]:
     return tuple(_value(name, item) for item in given)
 
 
@@ -243,84 +275,3 @@ def _value(name: Name, given: object) -> Value | None:
         return given
     message = f"filter on {str(name)!r}: {given!r} is no text, number, date or None"
     raise FilterError(message)
-
-
-def _as(field: Field, value: Value, zone: ZoneInfo) -> Value:
-    """Return `value` as the kind of `field`; text is read, nothing is rounded."""
-    if (read := _READERS[field.kind](value, zone)) is not None:
-        return read
-    message = f"filter on {field.name!r}: {value!r} is no {_WORDS[field.kind]}"
-    if field.kind == "text" and not isinstance(value, str):
-        message += f"; give text: {str(value)!r}"
-    raise FilterError(message)
-
-
-def _text(value: Value, _: ZoneInfo) -> str | None:
-    if not isinstance(value, str) or "\x00" in value:
-        return None
-    return value if value.isascii() or value.encode("utf-8", "ignore").decode() == value else None
-
-
-def _integer(value: Value, _: ZoneInfo) -> Value | None:
-    """Accept fractions too: a whole number is compared with them exactly."""
-    number = _number(value, _)
-    return int(number) if number is not None and number == number.to_integral_value() else number
-
-
-def _number(value: Value, _: ZoneInfo) -> Decimal | None:
-    if isinstance(value, bool) or not isinstance(value, (int, str, Decimal, float)):
-        return None
-    try:
-        number = Decimal(repr(value) if isinstance(value, float) else value)
-    except InvalidOperation:
-        return None
-    return number if number.is_finite() and -30 <= number.adjusted() <= 30 else None
-
-
-def _boolean(value: Value, _: ZoneInfo) -> bool | None:
-    if isinstance(value, bool):
-        return value
-    return {"true": True, "false": False}.get(value.lower()) if isinstance(value, str) else None
-
-
-def _date(value: Value, _: ZoneInfo) -> date | None:
-    if isinstance(value, str):
-        try:
-            return date.fromisoformat(value)
-        except ValueError:
-            return None
-    return value if isinstance(value, date) and not isinstance(value, datetime) else None
-
-
-def _instant(value: Value, zone: ZoneInfo) -> datetime | None:
-    """Read wall-clock time without an offset as that of the question's zone."""
-    if isinstance(value, str):
-        try:
-            value = datetime.fromisoformat(value)
-        except ValueError:
-            return None
-    if not isinstance(value, datetime):
-        return None
-    return (value if value.tzinfo else value.replace(tzinfo=zone)).astimezone(UTC)
-
-
-_READERS: dict[Kind, Callable[[Value, ZoneInfo], Value | None]] = {
-    "text": _text,
-    "integer": _integer,
-    "money": _number,
-    "float": _number,
-    "boolean": _boolean,
-    "date": _date,
-    "instant": _instant,
-    "nested": lambda value, zone: None,
-}
-_WORDS: dict[Kind, str] = {
-    "text": "text that can be stored",
-    "integer": "number",
-    "money": "amount",
-    "float": "number",
-    "boolean": "true or false",
-    "date": "date",
-    "instant": "instant",
-    "nested": "value to compare with; it holds many",
-}

@@ -6,9 +6,11 @@ Ratios are worked out after aggregation, from two aggregates of the same rows.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from majordomo_analytics.errors import QueryError, UnknownNameError
+from majordomo_analytics.plan.fields import MetadataName, Name
 from majordomo_analytics.plan.filters import (
     EVERYTHING,
     Compared,
@@ -20,6 +22,10 @@ from majordomo_analytics.plan.filters import (
     both,
     read_filters,
 )
+from majordomo_analytics.records.columns import BY_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
 
 How = Literal["count", "sum", "quantile", "distinct"]
 
@@ -34,7 +40,8 @@ class Aggregate:
         ``count`` of rows; ``sum`` of known values, null when none is known; ``quantile``
         with linear interpolation; number of ``distinct`` known values.
     of
-        The columns; several are added row by row, what is not known left out.
+        The columns; several are added row by row, what is not known left out. For
+        ``distinct`` also a metadata key or a dimension of one's own.
     where
         Only rows for which this holds.
     level
@@ -42,7 +49,7 @@ class Aggregate:
     """
 
     how: How
-    of: tuple[str, ...] = ()
+    of: tuple[Name, ...] = ()
     where: Filter = EVERYTHING
     level: float | None = None
 
@@ -163,8 +170,8 @@ MEASURES: dict[str, Measure] = {
 DEFAULT_MEASURES = ("total_cost", "requests")
 
 
-def read_measure(given: MeasureLike) -> Measure:
-    """Return a measure by name; a user's own is itself.
+def read_measure(given: MeasureLike, own: Mapping[str, Measure] = MappingProxyType({})) -> Measure:
+    """Return a measure by name, also one of a user's own; a measure is itself.
 
     Raises
     ------
@@ -173,20 +180,30 @@ def read_measure(given: MeasureLike) -> Measure:
     """
     if isinstance(given, Measure):
         return given
-    if isinstance(given, str) and given in MEASURES:
-        return MEASURES[given]
-    raise UnknownNameError(kind="measure", name=str(given), known=MEASURES)
+    if isinstance(given, str):
+        if given in MEASURES:
+            return MEASURES[given]
+        if given in own:
+            return own[given]
+    raise UnknownNameError(kind="measure", name=str(given), known=(*MEASURES, *own))
 
 
 def measure(
     name: str,
-    of: MeasureLike,
+    of: MeasureLike | None = None,
     *,
+    sum: Name | Sequence[Name] | None = None,
+    mean: Name | None = None,
+    quantile: Name | None = None,
+    level: float = 0.5,
+    distinct: Name | None = None,
     where: FilterLike = None,
     per: MeasureLike | None = None,
+    scale: int = 1,
+    unit: str | None = None,
     meaning: str = "",
 ) -> Measure:
-    """Make a measure of your own: a known one, of some requests, or per another one.
+    """Make a measure of your own, of a known one or of a column; exactly one of these.
 
     Parameters
     ----------
@@ -194,10 +211,25 @@ def measure(
         What to call it; the column's name in a result.
     of
         A measure, or the name of one.
+    sum
+        Adds a column up; several are added row by row, what is not known left out.
+        ``Decimal(38, 10)`` of an amount, ``Int64`` of a whole number.
+    mean
+        The mean of a column over the requests where it is known; ``Float64``.
+    quantile, level
+        The value of a column that this share of the known ones stays below, with linear
+        interpolation; 0.5 is the median, 0 the least and 1 the greatest. ``Float64``.
+    distinct
+        How many different values a column, metadata key or dimension of your own has.
     where
         Count only requests for which these filters hold, as in `Ledger.query`.
     per
         A measure to divide by, after aggregation; the result is then ``Float64``.
+    scale
+        With `per`: what to multiply the ratio with, such as 1000.
+    unit
+        What the number counts, by default what the column or measure does: ``USD``,
+        ``tokens``, ``ms``, ``share``, ….
     meaning
         One sentence for whoever reads the number.
 
@@ -206,7 +238,7 @@ def measure(
     UnknownNameError
         If there is no such measure.
     QueryError
-        If a ratio would be divided, or divided by.
+        If it is not said what it is made of, or a ratio would be divided, or divided by.
 
     Examples
     --------
@@ -215,21 +247,72 @@ def measure(
     'USD'
     >>> ma.measure("cost_per_user", "total_cost", per="users").unit
     'USD per users'
+    >>> ma.measure("searches", sum=["web_searches", "social_searches"]).unit
+    'searches'
+    >>> ma.measure("models", distinct="model").additive
+    False
     """
     if not isinstance(name, str) or not name.strip() or name in MEASURES:
         message = f"a measure of your own cannot be called {name!r}"
         raise QueryError(message)
-    base = read_measure(of)
+    made = [
+        _made_of(name, how, column, level)
+        for how, column in (
+            ("sum", sum),
+            ("mean", mean),
+            ("quantile", quantile),
+            ("distinct", distinct),
+        )
+        if column is not None
+    ]
+    made += [] if of is None else [read_measure(of)]
+    if len(made) != 1:
+        ways = "a measure, 'sum', 'mean', 'quantile' or 'distinct'"
+        message = f"measure {name!r}: give one of {ways}, not {len(made)} of them"
+        raise QueryError(message)
+    base = made[0]
     limited = _limit(base.of, read_filters(where))
     said = meaning or base.meaning
     if per is None:
-        return Measure(name, base.unit, said, limited)
+        if scale != 1:
+            message = f"measure {name!r}: 'scale' goes with 'per'"
+            raise QueryError(message)
+        return Measure(name, base.unit if unit is None else unit, said, limited)
     divisor = read_measure(per)
     if not isinstance(limited, Aggregate) or not isinstance(divisor.of, Aggregate):
         ratio = base if isinstance(limited, Ratio) else divisor
         message = f"{ratio.name!r} is a ratio already and can be no part of {name!r}"
         raise QueryError(message)
-    return Measure(name, f"{base.unit} per {divisor.unit}", said, Ratio(limited, divisor.of))
+    if type(scale) is not int or scale < 1:
+        message = f"measure {name!r}: scale {scale!r} is no whole number from 1"
+        raise QueryError(message)
+    whole = f"{base.unit} per {divisor.unit}" if unit is None else unit
+    return Measure(name, whole, said, Ratio(limited, divisor.of, scale))
+
+
+def _made_of(name: str, how: str, given: Name | Sequence[Name], level: float) -> Measure:
+    """Return the measure of a column or, for a sum, of several."""
+    columns = (given,) if isinstance(given, (str, MetadataName)) else tuple(given)
+    if not columns or not all(isinstance(one, (str, MetadataName)) for one in columns):
+        message = f"measure {name!r}: {given!r} is no column, and no list of columns"
+        raise QueryError(message)
+    first = columns[0]
+    unit = BY_NAME[first].unit if isinstance(first, str) and first in BY_NAME else ""
+    said = f"{how} of {' + '.join(map(str, columns))}"
+    if how == "sum":
+        return Measure(name, unit, said, Aggregate("sum", columns))
+    if len(columns) > 1:
+        message = f"measure {name!r}: {how} is of one column, not {len(columns)}"
+        raise QueryError(message)
+    if how == "mean":
+        known = Aggregate("count", where=Not(OneOf(first, (None,))))
+        return Measure(name, unit, said, Ratio(Aggregate("sum", columns), known))
+    if how == "distinct":
+        return Measure(name, "values", said, Aggregate("distinct", columns))
+    if isinstance(level, bool) or not isinstance(level, (int, float)) or not 0 <= level <= 1:
+        message = f"measure {name!r}: level {level!r} is no share from 0 to 1"
+        raise QueryError(message)
+    return Measure(name, unit, f"{said} at {level}", Aggregate("quantile", columns, level=level))
 
 
 def _limit(of: Aggregate | Ratio, where: Filter) -> Aggregate | Ratio:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from majordomo_analytics.errors import QueryError, UnknownNameError
-from majordomo_analytics.plan.fields import Field, MetadataName, Name
-from majordomo_analytics.plan.filters import EVERYTHING, Filter, bind, names_in
+from majordomo_analytics.plan.dimensions import Bucketed, Derived
+from majordomo_analytics.plan.fields import OTHER as OTHER
+from majordomo_analytics.plan.fields import UNTAGGED as UNTAGGED
+from majordomo_analytics.plan.fields import MetadataName, Name
+from majordomo_analytics.plan.filters import EVERYTHING, Filter, names_in
 from majordomo_analytics.plan.measures import (
     DEFAULT_MEASURES,
     Aggregate,
@@ -16,6 +20,8 @@ from majordomo_analytics.plan.measures import (
     Ratio,
     read_measure,
 )
+from majordomo_analytics.plan.values import bind
+from majordomo_analytics.plan.vocabulary import Vocabulary
 from majordomo_analytics.times import (
     ISO_CALENDAR,
     Calendar,
@@ -35,23 +41,23 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from majordomo_analytics.plan.dimensions import Dimension
-    from majordomo_analytics.plan.fields import Catalogue
+    from majordomo_analytics.plan.fields import Catalogue, Kind
+    from majordomo_analytics.plan.measures import How
 
-UNTAGGED = "(untagged)"
-OTHER = "(other)"
-
-OneOrMany: TypeAlias = "Name | Sequence[Name] | None"
+DimensionLike: TypeAlias = Name | Derived
+OneOrMany: TypeAlias = "DimensionLike | Sequence[DimensionLike] | None"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
     """A question as it was asked; `make_plan` settles what it means for a source.
 
-    The attributes are the parameters of `Ledger.query`.
+    The attributes are the parameters of `Ledger.query`, and `own`: the dimensions and
+    measures that `Ledger.define` made known.
     """
 
     measures: tuple[MeasureLike, ...] = DEFAULT_MEASURES
-    dimensions: tuple[Name, ...] = ()
+    dimensions: tuple[DimensionLike, ...] = ()
     filters: Filter = EVERYTHING
     time_range: TimeRangeLike = None
     time_grain: str | None = None
@@ -59,6 +65,8 @@ class Query:
     order_by: tuple[str, ...] = ()
     limit: int | None = None
     other: bool = True
+    calendar: Calendar = ISO_CALENDAR
+    own: tuple[Derived | Measure, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +90,8 @@ class Plan:
     time_range, grain, zone
         Which instants, in which buckets of which zone.
     offsets
-        The zone's offsets over the data, oldest first; empty without a grain.
+        The zone's offsets over the data, oldest first; empty where neither a grain nor a
+        part of the calendar needs them.
     order
         The order of the rows, before the dimensions decide.
     limit, other
@@ -120,7 +129,7 @@ class Plan:
 
     def grand_total(self) -> Plan:
         """Return the plan of the same measures over all the same requests."""
-        return replace(self, dimensions=(), grain=None, offsets=(), order=(), limit=None, kept=None)
+        return replace(self, dimensions=(), grain=None, order=(), limit=None, kept=None)
 
 
 def make_plan(
@@ -151,31 +160,29 @@ def make_plan(
         If the question has no answer as it was asked.
     """
     zone = read_zone(query.timezone)
-    time_range = read_time_range(query.time_range, timezone=zone, now=now)
+    time_range = read_time_range(query.time_range, timezone=zone, now=now, calendar=query.calendar)
     grain = None if query.time_grain is None else read_grain(query.time_grain)
-    dimensions = tuple(catalogue.dimension(name) for name in query.dimensions)
-    fields = {name: catalogue.field(name, what="filter") for name in names_in(query.filters)}
-    measures = []
-    for measure in map(read_measure, query.measures):
-        for aggregate in _aggregates(measure):
-            fields |= {name: catalogue.measured(name) for name in aggregate.of}
-            fields |= {
-                name: catalogue.measured(name) if isinstance(name, str) else catalogue.field(name)
-                for name in names_in(aggregate.where)
-            }
-        measures.append(_bound(measure, fields, zone))
+    names = Vocabulary(catalogue)
+    names.define(one for one in (*query.own, *query.dimensions) if isinstance(one, Derived))
+    own = {one.name: one for one in query.own if isinstance(one, Measure)}
+    dimensions = tuple(names.dimension(given) for given in query.dimensions)
+    for name in names_in(query.filters):
+        names.named(name)
+    measures = tuple(_bound(read_measure(given, own), names, zone) for given in query.measures)
+    local = grain is not None or names.uses_calendar()
     plan = Plan(
-        measures=tuple(measures),
+        measures=measures,
         dimensions=dimensions,
-        filters=bind(query.filters, fields.__getitem__, zone),
-        fields=fields,
+        filters=bind(query.filters, names.fields.__getitem__, zone),
+        fields=names.fields,
         time_range=time_range,
         grain=grain,
         zone=zone,
-        offsets=() if grain is None else _offsets(zone, time_range, span()),
+        offsets=_offsets(zone, time_range, span()) if local else (),
         order=(),
         limit=_limit(query.limit),
         other=query.other,
+        calendar=query.calendar,
     )
     if not plan.measures:
         message = "a question needs at least one measure, such as 'total_cost'"
@@ -183,35 +190,68 @@ def make_plan(
     if twice := sorted({name for name in plan.columns if plan.columns.count(name) > 1}):
         message = f"two columns of the result would be called {twice[0]!r}"
         raise QueryError(message)
-    return replace(plan, order=_order(query.order_by, plan, catalogue))
+    return replace(plan, order=_order(query.order_by, plan, names))
 
 
-def as_tuple(names: OneOrMany) -> tuple[Name, ...]:
-    """Return one name, several or none as a tuple.
+def several(given: object) -> tuple[object, ...]:
+    """Return one name or measure, or several of them, as a tuple.
+
+    Raises
+    ------
+    QueryError
+        If it is neither.
+    """
+    if isinstance(given, (str, Measure)):
+        return (given,)
+    if isinstance(given, Iterable):
+        return tuple(given)
+    message = f"{given!r} is no name, and no list of names"
+    raise QueryError(message)
+
+
+def as_tuple(names: OneOrMany) -> tuple[DimensionLike, ...]:
+    """Return one dimension, several or none as a tuple.
 
     >>> as_tuple("Team"), as_tuple(["Team", "model"]), as_tuple(None)
     (('Team',), ('Team', 'model'), ())
     """
     if names is None:
         return ()
-    return (names,) if isinstance(names, (str, MetadataName)) else tuple(names)
+    return (names,) if isinstance(names, (str, MetadataName, Derived)) else tuple(names)
 
 
-def _aggregates(measure: Measure) -> tuple[Aggregate, ...]:
-    of = measure.of
-    return (of,) if isinstance(of, Aggregate) else (of.numerator, of.denominator)
-
-
-def _bound(measure: Measure, fields: Mapping[Name, Field], zone: ZoneInfo) -> Measure:
+def _bound(measure: Measure, names: Vocabulary, zone: ZoneInfo) -> Measure:
     """Return the measure with the values in its filters as the kinds of their fields."""
 
     def bound(aggregate: Aggregate) -> Aggregate:
-        return replace(aggregate, where=bind(aggregate.where, fields.__getitem__, zone))
+        made_of = [names.measured(name) for name in aggregate.of]
+        for one in made_of:
+            _check(measure, aggregate, one)
+        if len(kinds := sorted({one.kind for one in made_of})) > 1:
+            message = f"measure {measure.name!r} cannot add {' and '.join(kinds)} values"
+            raise QueryError(message)
+        for name in names_in(aggregate.where):
+            names.measured(name)
+        return replace(aggregate, where=bind(aggregate.where, names.fields.__getitem__, zone))
 
     of = measure.of
     if isinstance(of, Aggregate):
         return replace(measure, of=bound(of))
     return replace(measure, of=Ratio(bound(of.numerator), bound(of.denominator), of.per))
+
+
+def _check(measure: Measure, aggregate: Aggregate, of: Dimension) -> None:
+    """Refuse a measure of what it cannot be made of."""
+    fits = of.kind in _MEASURED[aggregate.how] and not (
+        isinstance(of, Bucketed) and aggregate.how != "distinct"
+    )
+    if not fits:
+        hint = "; metadata values are text" if aggregate.how != "distinct" else ""
+        message = (
+            f"measure {measure.name!r} cannot be a {aggregate.how} of {of.name!r}, "
+            f"which holds {of.kind} values{hint if of.kind == 'text' else ''}"
+        )
+        raise QueryError(message)
 
 
 def _limit(limit: int | None) -> int | None:
@@ -229,7 +269,7 @@ def _offsets(zone: ZoneInfo, asked: TimeRange, held: TimeRange) -> tuple[Offset,
     return offsets_between(zone, max(starts), min(ends))
 
 
-def _order(order_by: Sequence[str], plan: Plan, catalogue: Catalogue) -> tuple[Ordering, ...]:
+def _order(order_by: Sequence[str], plan: Plan, vocabulary: Vocabulary) -> tuple[Ordering, ...]:
     """Return the order asked for, else by time and then by the first measure, falling."""
     if not order_by:
         first = Ordering(plan.measures[0].name, descending=True)
@@ -241,16 +281,25 @@ def _order(order_by: Sequence[str], plan: Plan, catalogue: Catalogue) -> tuple[O
             raise QueryError(message)
         name = given.removeprefix("-")
         if name not in plan.columns:
-            name = _dimension_in(plan, name, catalogue)
+            name = _dimension_in(plan, name, vocabulary)
         order.append(Ordering(name, descending=given.startswith("-")))
     return tuple(order)
 
 
-def _dimension_in(plan: Plan, name: str, catalogue: Catalogue) -> str:
+def _dimension_in(plan: Plan, name: str, vocabulary: Vocabulary) -> str:
     try:
-        found = catalogue.field(name)
-    except UnknownNameError:
+        found = vocabulary.dimension(name)
+    except QueryError:
         found = None
     if found not in plan.dimensions or found is None:
         raise UnknownNameError(kind="column of the result", name=name, known=plan.columns)
     return found.name
+
+
+_NUMBERS: tuple[Kind, ...] = ("integer", "money", "float")
+_MEASURED: dict[How, tuple[Kind, ...]] = {
+    "count": (),
+    "sum": _NUMBERS,
+    "quantile": _NUMBERS,
+    "distinct": ("text", "integer", "money", "date", "boolean", "instant"),
+}

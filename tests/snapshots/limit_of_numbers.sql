@@ -15,8 +15,7 @@ WITH requests AS (
       requests."status_code" >= 400
       OR NOT (
         requests."outcome" IS NULL OR requests."outcome" = 'completed'
-      )
-      OR FALSE) AS DOUBLE) / NULLIF(CAST(COUNT(*) AS DOUBLE), 0) ASC,
+      )) AS DOUBLE) / NULLIF(CAST(COUNT(*) AS DOUBLE), 0) ASC,
     "status_code" ASC
   LIMIT 2
 )
@@ -27,8 +26,7 @@ SELECT
     requests."status_code" >= 400
     OR NOT (
       requests."outcome" IS NULL OR requests."outcome" = 'completed'
-    )
-    OR FALSE) AS DOUBLE) / NULLIF(CAST(COUNT(*) AS DOUBLE), 0) AS "error_rate",
+    )) AS DOUBLE) / NULLIF(CAST(COUNT(*) AS DOUBLE), 0) AS "error_rate",
   COUNT(*) AS "requests"
 FROM requests
 LEFT JOIN ranked

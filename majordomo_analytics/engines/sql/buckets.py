@@ -1,4 +1,4 @@
-"""Time buckets: from an instant to the hour, day or month of a zone that it is in.
+"""Time buckets: from an instant to the hour, day or fiscal month of a zone that it is in.
 
 Zones are settled in the plan as offsets, so no engine's own time zone data or session zone
 plays a part.
@@ -16,26 +16,57 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from majordomo_analytics.plan.plan import Plan
-    from majordomo_analytics.times import Offset
+    from majordomo_analytics.times import Calendar, Offset
 
 
 def bucket(plan: Plan) -> exp.Expr:
     """Return the bucket of the plan's grain that a request is in."""
+    if plan.grain in ("minute", "hour"):
+        ahead = _ahead(plan.offsets)
+        started = exp.TimestampTrunc(this=local_time(plan), unit=exp.var(plan.grain))
+        return started if ahead is None else exp.Sub(this=started, expression=ahead)
+    day = local_date(plan)
+    if plan.grain == "day":
+        return day
+    return _first_day(day, str(plan.grain), plan.calendar)
+
+
+def local_time(plan: Plan) -> exp.Expr:
+    """Return the wall clock in the plan's zone at a request."""
     utc = exp.AtTimeZone(this=column("requested_at"), zone=text("UTC"))
     ahead = _ahead(plan.offsets)
-    local: exp.Expr = utc if ahead is None else exp.paren(exp.Add(this=utc, expression=ahead))
-    if plan.grain in ("minute", "hour"):
-        started = exp.TimestampTrunc(this=local, unit=exp.var(plan.grain))
-        return started if ahead is None else exp.Sub(this=started, expression=ahead.copy())
-    day: exp.Expr = exp.cast(local, "date")
+    return utc if ahead is None else exp.paren(exp.Add(this=utc, expression=ahead))
+
+
+def local_date(plan: Plan) -> exp.Expr:
+    """Return the date in the plan's zone on which a request was."""
+    day: exp.Expr = exp.cast(local_time(plan), "date")
     for offset in plan.offsets:
         if offset.not_before is not None:
             begun = literal(offset.not_before)
             again = exp.and_(_since(offset), exp.LT(this=day.copy(), expression=begun))
             day = exp.Case(ifs=[exp.If(this=again, true=begun.copy())], default=day)
-    if plan.grain == "day":
-        return day
-    return exp.cast(exp.TimestampTrunc(this=day, unit=exp.var(str(plan.grain))), "date")
+    return day
+
+
+def _first_day(day: exp.Expr, grain: str, calendar: Calendar) -> exp.Expr:
+    """Return the first day of the week, month, quarter or year that a day is in.
+
+    A calendar that begins elsewhere is SQL's own, moved back and forth.
+    """
+    if grain == "week":
+        months, days = 0, calendar.week_starts_on - 1
+    else:
+        months, days = calendar.year_starts_in - 1, calendar.month_starts_on - 1
+        months %= {"month": 1, "quarter": 3}.get(grain, 12)
+    parts = [(count, unit) for count, unit in ((days, "DAY"), (months, "MONTH")) if count]
+    for count, unit in parts:
+        day = exp.paren(day) if isinstance(day, exp.Case) else day
+        day = exp.Sub(this=day, expression=_length(count, unit))
+    first: exp.Expr = exp.TimestampTrunc(this=day, unit=exp.var(grain))
+    for count, unit in reversed(parts):
+        first = exp.Add(this=first, expression=_length(count, unit))
+    return exp.cast(first, "date")
 
 
 def _since(offset: Offset) -> exp.Expr:
@@ -59,5 +90,9 @@ def _interval(offset: Offset) -> exp.Expr:
     seconds = round(offset.ahead.total_seconds())
     for unit, length in (("HOUR", 3600), ("MINUTE", 60), ("SECOND", 1)):
         if seconds % length == 0:
-            return exp.Interval(this=text(str(seconds // length)), unit=exp.var(unit))
+            return _length(seconds // length, unit)
     raise AssertionError  # every offset is whole seconds
+
+
+def _length(count: int, unit: str) -> exp.Expr:
+    return exp.Interval(this=text(str(count)), unit=exp.var(unit))

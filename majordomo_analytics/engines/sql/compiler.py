@@ -14,16 +14,23 @@ from sqlglot import exp
 
 from majordomo_analytics.engines.sql.buckets import bucket
 from majordomo_analytics.engines.sql.conditions import condition
-from majordomo_analytics.engines.sql.expressions import coalesce, column, literal, text
+from majordomo_analytics.engines.sql.expressions import (
+    coalesce,
+    column,
+    literal,
+    text,
+    typed_literal,
+)
+from majordomo_analytics.engines.sql.values import StoredValues
 from majordomo_analytics.plan.measures import Aggregate, Measure, Ratio
 from majordomo_analytics.plan.plan import OTHER, UNTAGGED, Plan
-from majordomo_analytics.records.columns import promoted_column
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from majordomo_analytics.engines.sql.dialects import Dialect
-    from majordomo_analytics.plan.fields import Field, Name
+    from majordomo_analytics.plan.dimensions import Dimension
+    from majordomo_analytics.plan.fields import Name
 
 TABLE = "llm_requests"
 PICKED = "requests"
@@ -55,8 +62,9 @@ def compile_requests(
     With all columns, or with those named, under other names if they would be too long.
     """
     compiler = _Compiler(plan, dialect, stored)
-    rows = exp.select(*[compiler.named(name) for name in columns] or [exp.Star()])
-    rows = compiler.limited(rows.from_(exp.to_table(TABLE)))
+    every = exp.Column(this=exp.Star(), table=exp.to_identifier(TABLE))
+    rows = exp.select(*[compiler.named(name) for name in columns] or [every])
+    rows = compiler.limited(rows)
     if ordered:
         rows = rows.order_by(column("requested_at"), column("id"))
     return (rows.limit(limit) if limit is not None else rows).sql(dialect=dialect.name, pretty=True)
@@ -70,15 +78,19 @@ class _Compiler:
     dialect: Dialect
     stored: Mapping[str, exp.Expr]
     _picked: dict[str, exp.Expr] = field(default_factory=dict)
-    _aliases: dict[tuple[Field, bool], str] = field(default_factory=dict)
+    _aliases: dict[tuple[Dimension, bool], str] = field(default_factory=dict)
     _from: str | None = None
+    _stored: StoredValues = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._stored = StoredValues(self.plan, self.dialect, self.stored)
 
     def statement(self) -> exp.Select:
         plan = self.plan
         if plan.grain is not None:
             self._picked[plan.grain] = bucket(plan)
         dimensions = [self._input(dimension, label=True) for dimension in plan.dimensions]
-        cut = plan.limit is not None and bool(dimensions)
+        cut = bool(dimensions) and (plan.limit is not None or plan.kept is not None)
         self._from = PICKED if cut else None
         groups: list[exp.Expr] = [] if plan.grain is None else [column(plan.grain)]
         named: list[exp.Expr] = list(groups)
@@ -97,7 +109,9 @@ class _Compiler:
         answer = exp.select(*named, *measures).from_(PICKED)
         if groups:
             answer = answer.group_by(*(group.copy() for group in groups))
-        ranked = self._ranked(dimensions) if cut else None
+        ranked = None
+        if cut:
+            ranked = self._ranked(dimensions) if plan.kept is None else self._kept(dimensions)
         answer = answer.with_(PICKED, as_=self._picked_rows())
         if ranked is None:
             return answer
@@ -115,13 +129,14 @@ class _Compiler:
         return answer.with_("ranked", as_=ranked).join("ranked", on=same, join_type=side)
 
     def limited(self, rows: exp.Select) -> exp.Select:
-        """Return `rows` with the plan's time range and filters."""
+        """Return `rows` from the table, with the plan's time range and filters."""
         plan, at = self.plan, column("requested_at")
+        holds = condition(plan.filters, self._stored.named, self.dialect)
+        rows = self._stored.joins(rows.from_(TABLE))
         if plan.time_range.start is not None:
             rows = rows.where(exp.GTE(this=at, expression=literal(plan.time_range.start)))
         if plan.time_range.end is not None:
             rows = rows.where(exp.LT(this=at.copy(), expression=literal(plan.time_range.end)))
-        holds = condition(plan.filters, self._stored_named, self.dialect)
         return rows if holds is None else rows.where(holds)
 
     def _picked_rows(self) -> exp.Select:
@@ -129,7 +144,7 @@ class _Compiler:
             value if value == column(alias) else exp.alias_(value, alias, quoted=True)
             for alias, value in self._picked.items()
         ]
-        return self.limited(exp.select(*inputs or [exp.Literal.number(1)]).from_(TABLE))
+        return self.limited(exp.select(*inputs or [exp.Literal.number(1)]))
 
     def _ranked(self, dimensions: Sequence[str]) -> exp.Select:
         """Return the first combinations of dimension values over the whole range."""
@@ -156,20 +171,35 @@ class _Compiler:
         ranked = exp.select(*keys, kept).from_(PICKED).group_by(*(key.copy() for key in keys))
         return ranked.order_by(*order).limit(self.plan.limit or 0)
 
-    def _shown(self, dimension: Field, alias: str) -> exp.Expr:
+    def _kept(self, dimensions: Sequence[str]) -> exp.Select:
+        """Return the combinations that the plan names, as a ranking would."""
+        keys = [column(alias) for alias in dimensions]
+        kinds = [dimension.kind for dimension in self.plan.dimensions]
+        rows = [
+            exp.Tuple(expressions=list(map(typed_literal, row, kinds)))
+            for row in self.plan.kept or ()
+        ]
+        chosen = exp.select(*keys, exp.alias_(exp.true(), KEPT))
+        if not rows:
+            return chosen.from_(PICKED).where(exp.false())
+        names = [exp.to_identifier(alias, quoted=True) for alias in dimensions]
+        alias = exp.TableAlias(this=exp.to_identifier("named"), columns=names)
+        return chosen.from_(exp.Values(expressions=rows, alias=alias))
+
+    def _shown(self, dimension: Dimension, alias: str) -> exp.Expr:
         known = column(alias, "ranked")
         if dimension.kind == "text" and self.plan.other:
             return exp.Coalesce(this=known, expressions=[text(OTHER)])
         return known
 
-    def _input(self, known: Field, *, label: bool = False) -> str:
+    def _input(self, known: Dimension, *, label: bool = False) -> str:
         """Return the alias of a field among the picked rows; unique, whatever its case."""
         label = label and known.kind == "text"
         if (known, label) not in self._aliases:
             alias = self._free_alias(known.name)
-            value = self._stored(known)
+            value = self._stored.of(known)
             if label:
-                value = exp.Coalesce(this=value, expressions=[text(UNTAGGED)])
+                value = coalesce([value, text(UNTAGGED)])
             self._aliases[known, label] = alias
             self._picked[alias] = value
         return self._aliases[known, label]
@@ -192,29 +222,13 @@ class _Compiler:
     def _picked_named(self, name: Name) -> exp.Expr:
         return self._picked_column(self.plan.fields[name])
 
-    def _stored_named(self, name: Name) -> exp.Expr:
-        return self._stored(self.plan.fields[name])
-
-    def _picked_column(self, known: Field) -> exp.Expr:
+    def _picked_column(self, known: Dimension) -> exp.Expr:
         """Return a field among the picked rows; said in full beside the ranking."""
         return column(self._input(known), self._from)
 
-    def _stored(self, known: Field) -> exp.Expr:
-        if known.spellings is None:
-            return self._column(known.name)
-        if known.promoted:
-            return self._column(promoted_column(known.name))
-        values = [self.dialect.metadata_value(key) for key in known.spellings]
-        if not values:
-            return exp.cast(exp.null(), "text")
-        return values[0] if len(values) == 1 else coalesce(values)
-
-    def _column(self, name: str) -> exp.Expr:
-        return self.stored[name].copy() if name in self.stored else column(name)
-
     def named(self, name: str) -> exp.Expr:
         """Return a column of the table under its own name."""
-        value, alias = self._column(name), self._cut(name)
+        value, alias = self._stored.column(name), self._cut(name)
         return value if value == column(alias) else exp.alias_(value, alias, quoted=True)
 
     def _measure(self, measure: Measure) -> exp.Expr:
@@ -242,7 +256,8 @@ class _Compiler:
             case "distinct":
                 made = exp.Count(this=exp.Distinct(expressions=inputs))
             case "quantile":
-                made = self.dialect.quantile(inputs[0], aggregate.level or 0.0)
+                of = inputs[0] if known[0].kind == "integer" else exp.cast(inputs[0], "double")
+                made = self.dialect.quantile(of, aggregate.level or 0.0)
             case "sum":
                 made = exp.Sum(this=reduce(_known_sum, inputs))
         holds = condition(aggregate.where, self._picked_named, self.dialect)

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from majordomo_analytics.engines.sql.expressions import literal
-from majordomo_analytics.plan.filters import All, Compared, Filter, Like, Not, OneOf, Some
+from majordomo_analytics.plan.filters import (
+    All,
+    Compared,
+    Filter,
+    Like,
+    Matches,
+    Not,
+    OneOf,
+    Some,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,13 +50,13 @@ def condition(
                 return exp.and_(*kept) if kept else None
             if None in parts:
                 return None
-            return exp.or_(*(part for part in parts if part is not None), exp.false())
+            return exp.or_(*(part for part in parts if part is not None)) if parts else exp.false()
         case _:
             return _leaf(node, value_of(node.name), dialect, negate)
 
 
 def _leaf(
-    node: OneOf | Compared | Like, value: exp.Expr, dialect: Dialect, negate: bool
+    node: OneOf | Compared | Like | Matches, value: exp.Expr, dialect: Dialect, negate: bool
 ) -> exp.Expr:
     missing: exp.Expr = exp.Is(this=value, expression=exp.null())
     match node:
@@ -68,9 +77,15 @@ def _leaf(
                 value = dialect.by_code_point(value)
             holds = COMPARISON[sign](this=value.copy(), expression=literal(than))
         case Like(_, part, than):
-            if part == "starts with":
-                holds = exp.StartsWith(this=value.copy(), expression=literal(than))
-            else:
-                holds = dialect.contains(value.copy(), than)
+            match part:
+                case "contains":
+                    holds = dialect.contains(value.copy(), than)
+                case "starts with":
+                    holds = exp.StartsWith(this=value.copy(), expression=literal(than))
+                case "ends with":
+                    holds = dialect.ends_with(value.copy(), than)
+            holds = exp.not_(holds) if negate else holds
+        case Matches(_, pattern):
+            holds = dialect.matches(value.copy(), pattern)
             holds = exp.not_(holds) if negate else holds
     return exp.or_(missing, holds) if negate else holds

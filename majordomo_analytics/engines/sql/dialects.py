@@ -11,19 +11,61 @@ from sqlglot import exp
 
 from majordomo_analytics.engines.sql.expressions import column, text
 from majordomo_analytics.engines.sql.stored import UUID as MADE_OF_UUID
+from majordomo_analytics.errors import QueryError
+from majordomo_analytics.plan.patterns import for_postgres
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+
+SEPARATORS = ("\n", "\x1f", "\x1e", "\x1d")
+
+
+def _found(value: exp.Expr, pattern: str) -> exp.Expr:
+    return exp.RegexpLike(this=value, expression=text(pattern))
+
+
+def _split_lists(keys: Sequence[str], values: Sequence[str], names: Sequence[str]) -> exp.Expr:
+    """Return a table of two lists, each one literal: a row for each would take seconds."""
+    lists = [
+        exp.alias_(
+            exp.Unnest(expressions=[exp.Anonymous(this="STRING_SPLIT", expressions=joined)]),
+            name,
+            quoted=True,
+        )
+        for joined, name in zip(_joined(keys, values), names[1:], strict=True)
+    ]
+    return exp.select(*lists).subquery(exp.to_identifier(names[0], quoted=True))
+
+
+def _unnested_arrays(keys: Sequence[str], values: Sequence[str], names: Sequence[str]) -> exp.Expr:
+    arrays = [
+        exp.Anonymous(this="STRING_TO_ARRAY", expressions=joined)
+        for joined in _joined(keys, values)
+    ]
+    table, *columns = (exp.to_identifier(name, quoted=True) for name in names)
+    return exp.Unnest(expressions=arrays, alias=exp.TableAlias(this=table, columns=columns))
+
+
+def _rows(keys: Sequence[str], values: Sequence[str], names: Sequence[str]) -> exp.Expr:
+    table, *columns = (exp.to_identifier(name, quoted=True) for name in names)
+    rows = [exp.Tuple(expressions=[text(k), text(v)]) for k, v in zip(keys, values, strict=True)]
+    return exp.Values(expressions=rows, alias=exp.TableAlias(this=table, columns=columns))
+
+
+def _joined(*lists: Sequence[str]) -> Iterable[list[exp.Expr]]:
+    """Yield each list as one text, and what it is to be split at."""
+    whole = "".join("".join(one) for one in lists)
+    for separator in SEPARATORS:
+        if separator not in whole:
+            return [[text(separator.join(one)), text(separator)] for one in lists]
+    message = "a table to look up in holds line feeds and every separator of ASCII"
+    raise QueryError(message)
 
 
 def _one_of(value: exp.Expr, known: Sequence[exp.Expr]) -> exp.Expr:
     if len(known) == 1:
         return exp.EQ(this=value, expression=known[0])
     return exp.In(this=value, expressions=list(known))
-
-
-def _contains(value: exp.Expr, part: str) -> exp.Expr:
-    return exp.Contains(this=value, expression=text(part))
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +84,17 @@ class Dialect:
         Text as it is to be ordered by code point.
     one_of
         Whether a value is one of some literals; null or false where it is missing.
-    contains
-        Whether text contains other text.
     most_name_bytes
         How long a name may be, None where that is not bounded; longer ones would be cut.
+    matches
+        Whether a pattern in normal form is found in a text.
+    contains, ends_with
+        Whether a text does so.
+    iso_weekday
+        1 for Monday to 7 for Sunday, of a date.
+    table
+        A table of two columns of text; called as the first of the names says, its columns
+        as the others do.
     """
 
     name: str
@@ -53,8 +102,16 @@ class Dialect:
     quantile: Callable[[exp.Expr, float], exp.Expr]
     by_code_point: Callable[[exp.Expr], exp.Expr] = lambda text: text
     one_of: Callable[[exp.Expr, Sequence[exp.Expr]], exp.Expr] = _one_of
-    contains: Callable[[exp.Expr, str], exp.Expr] = _contains
     most_name_bytes: int | None = None
+    matches: Callable[[exp.Expr, str], exp.Expr] = _found
+    contains: Callable[[exp.Expr, str], exp.Expr] = lambda value, part: exp.Contains(
+        this=value, expression=text(part)
+    )
+    ends_with: Callable[[exp.Expr, str], exp.Expr] = lambda value, part: exp.EndsWith(
+        this=value, expression=text(part)
+    )
+    iso_weekday: Callable[[exp.Expr], exp.Expr] = lambda date: exp.DayOfWeekIso(this=date)
+    table: Callable[[Sequence[str], Sequence[str], Sequence[str]], exp.Expr] = _rows
 
 
 DUCKDB = Dialect(
@@ -62,6 +119,18 @@ DUCKDB = Dialect(
     metadata_value=lambda key: exp.Bracket(this=column("raw_metadata"), expressions=[text(key)]),
     quantile=lambda of, level: exp.Anonymous(
         this="QUANTILE_CONT", expressions=[of, exp.Literal.number(level)]
+    ),
+    table=_split_lists,
+)
+
+SPARK = Dialect(
+    "spark",
+    metadata_value=lambda key: exp.Bracket(this=column("raw_metadata"), expressions=[text(key)]),
+    quantile=lambda of, level: exp.Anonymous(
+        this="PERCENTILE", expressions=[of, exp.Literal.number(level)]
+    ),
+    iso_weekday=lambda date: exp.Add(
+        this=exp.Anonymous(this="WEEKDAY", expressions=[date]), expression=exp.Literal.number(1)
     ),
 )
 
@@ -118,5 +187,12 @@ POSTGRES = Dialect(
         this=exp.Anonymous(this="STRPOS", expressions=[value, text(part)]),
         expression=exp.Literal.number(0),
     ),
+    matches=lambda value, pattern: _found(value, for_postgres(pattern)),
+    ends_with=lambda value, part: exp.EQ(
+        this=exp.Right(this=value, expression=exp.Literal.number(len(part))),
+        expression=text(part),
+    ),
+    iso_weekday=lambda date: exp.Extract(this=exp.var("ISODOW"), expression=date),
+    table=_unnested_arrays,
     most_name_bytes=63,
 )

@@ -11,7 +11,16 @@ from sqlglot import exp
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from majordomo_analytics.plan.fields import Kind
     from majordomo_analytics.plan.filters import Value
+
+_TYPES: dict[Kind, str] = {
+    "text": "text",
+    "integer": "bigint",
+    "money": "decimal(38, 10)",
+    "date": "date",
+    "boolean": "boolean",
+}
 
 
 def column(name: str, table: str | None = None) -> exp.Column:
@@ -26,7 +35,19 @@ def text(value: str) -> exp.Literal:
 
 def coalesce(values: Sequence[exp.Expr]) -> exp.Expr:
     """Return the first of the values that is known."""
-    return exp.Coalesce(this=values[0], expressions=list(values[1:]))
+    first, *others = values
+    if isinstance(first, exp.Coalesce):
+        first, others = first.this, [*first.expressions, *others]
+    return exp.Coalesce(this=first, expressions=others)
+
+
+def typed_literal(value: object, kind: Kind) -> exp.Expr:
+    """Return a value of a dimension as a literal of its kind, also where it is missing."""
+    if value is None:
+        return exp.cast(exp.null(), _TYPES[kind])
+    if isinstance(value, (bool, int, Decimal, float, date, str)):
+        return literal(value)
+    raise TypeError(value)
 
 
 def literal(value: Value | None) -> exp.Expr:

@@ -28,17 +28,13 @@ SELECT
   CAST(SUM("reasoning_tokens") AS BIGINT) AS "reasoning_tokens",
   CAST(SUM(COALESCE("input_tokens" + "output_tokens", "input_tokens", "output_tokens")) AS BIGINT) AS "total_tokens",
   COUNT(*) FILTER(WHERE
-    "status_code" >= 400
-    OR NOT (
+    "status_code" >= 400 OR NOT (
       "outcome" IS NULL OR "outcome" = 'completed'
-    )
-    OR FALSE) AS "errors",
+    )) AS "errors",
   CAST(COUNT(*) FILTER(WHERE
-    "status_code" >= 400
-    OR NOT (
+    "status_code" >= 400 OR NOT (
       "outcome" IS NULL OR "outcome" = 'completed'
-    )
-    OR FALSE) AS DOUBLE PRECISION) / NULLIF(CAST(COUNT(*) AS DOUBLE PRECISION), 0) AS "error_rate",
+    )) AS DOUBLE PRECISION) / NULLIF(CAST(COUNT(*) AS DOUBLE PRECISION), 0) AS "error_rate",
   CAST(CAST(SUM("cached_tokens") FILTER(WHERE
     NOT "cached_tokens" IS NULL AND NOT "input_tokens" IS NULL) AS BIGINT) AS DOUBLE PRECISION) / NULLIF(
     CAST(CAST(SUM("input_tokens") FILTER(WHERE

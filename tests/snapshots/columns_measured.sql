@@ -1,0 +1,16 @@
+WITH requests AS (
+  SELECT
+    "web_searches",
+    "social_searches",
+    "total_cost",
+    "output_tokens",
+    "model"
+  FROM llm_requests
+)
+SELECT
+  CAST(SUM(COALESCE("web_searches" + "social_searches", "web_searches", "social_searches")) AS BIGINT) AS "searches",
+  QUANTILE_CONT(CAST("total_cost" AS DOUBLE), 0.9) AS "p90_cost",
+  CAST(CAST(SUM("output_tokens") AS BIGINT) AS DOUBLE) / NULLIF(CAST(COUNT(*) FILTER(WHERE
+    NOT "output_tokens" IS NULL) AS DOUBLE), 0) AS "mean_output",
+  COUNT(DISTINCT "model") AS "models"
+FROM requests

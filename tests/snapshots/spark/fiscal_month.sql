@@ -1,0 +1,14 @@
+WITH requests AS (
+  SELECT
+    CAST(DATE_TRUNC(
+      'MONTH',
+      CAST(FROM_UTC_TIMESTAMP(`requested_at`, 'UTC') AS DATE) - INTERVAL '4' DAY
+    ) + INTERVAL '4' DAY AS DATE) AS `month`
+  FROM llm_requests
+)
+SELECT
+  `month`,
+  COUNT(*) AS `requests`
+FROM requests
+GROUP BY
+  `month`
