@@ -43,7 +43,8 @@ postgres-test: $(VENV)/.dev ## Run the tests of Postgres with the server in POST
 	@"$(POSTGRES_BIN)/postgres" --version
 	MAJORDOMO_TEST_POSTGRES_BIN="$(POSTGRES_BIN)" $(PYTEST) -q -m "not slow" \
 	  tests/drain tests/upgrade tests/apikeys tests/proxy/test_keys_in_postgres.py \
-	  tests/faults/test_postgres_*.py $(ARGS)
+	  tests/faults/test_postgres_*.py tests/engines/test_postgres.py tests/engines/test_gateways.py \
+	  tests/cli/test_query.py $(ARGS)
 
 browser-test: $(VENV)/.dev ## Look at the pages with headless Chromium
 	$(PYTEST) -q -m browser $(ARGS)

@@ -67,12 +67,31 @@ def query(
     limit: Annotated[
         int | None, typer.Option(help="Keep the first N groups; the rest is (other).")
     ] = None,
-    engine: Annotated[str, typer.Option(help="What works it out.")] = "duckdb",
+    engine: Annotated[
+        str | None,
+        typer.Option(help="What works it out: duckdb, or postgres where that has the requests."),
+    ] = None,
     form: Annotated[Format, typer.Option("--format", help="How to write it.")] = Format.TABLE,
     output: Annotated[
         Path | None, typer.Option(help="File to write to instead of the terminal.")
     ] = None,
     data: DataOption = DEFAULT_DATA,
+    postgres: Annotated[
+        str | None,
+        typer.Option(
+            "--postgres",
+            envvar="MAJORDOMO_POSTGRES",
+            help="Where --engine postgres reads: our own tables, or another gateway's.",
+        ),
+    ] = None,
+    postgres_schema: Annotated[
+        str | None,
+        typer.Option(
+            "--postgres-schema",
+            envvar="MAJORDOMO_POSTGRES_SCHEMA",
+            help="The schema of its tables there. [default: the first that has them]",
+        ),
+    ] = None,
 ) -> None:
     """Answer what requests cost, for whom and when."""
     if form is Format.PARQUET and output is None:
@@ -80,7 +99,14 @@ def query(
         raise SettingsError(message)
     from majordomo_analytics.ledger.opening import open as open_ledger
 
-    result = open_ledger(data).query(
+    if engine == "postgres":
+        if not postgres:
+            message = "--engine postgres reads what --postgres (MAJORDOMO_POSTGRES) names"
+            raise SettingsError(message)
+        ledger = open_ledger(postgres, schema=postgres_schema)
+    else:
+        ledger = open_ledger(data)
+    result = ledger.query(
         measures=measure or None,
         dimensions=by or None,
         filters=read_conditions(where or []),

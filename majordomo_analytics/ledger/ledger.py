@@ -155,6 +155,8 @@ class Ledger(Changing, MetadataReports):
             If a filter cannot be read.
         ResultOverflowError
             If a sum leaves the range of its type.
+        UnsupportedByEngineError
+            If the engine cannot read the source, or cannot do it.
 
         Examples
         --------
@@ -299,13 +301,14 @@ class Ledger(Changing, MetadataReports):
         Parameters
         ----------
         statement
-            DuckDB SQL over ``llm_requests``; a promoted metadata key is the column
-            ``"indexed_Team"``, any other is ``raw_metadata['Plan']``.
+            SQL of the source's engine over ``llm_requests``; a promoted metadata key is the
+            column ``"indexed_Team"``, any other is ``raw_metadata['Plan']`` in DuckDB and
+            ``raw_metadata ->> 'Plan'`` in Postgres.
 
         Raises
         ------
         QueryError
-            If DuckDB refuses the statement.
+            If the engine refuses the statement.
         """
         return self.source.engine().sql(statement)
 

@@ -1,8 +1,9 @@
-"""What `ma.open` takes: a data directory, a Delta table, Parquet files or a frame."""
+"""What `ma.open` takes: a data directory, Delta, Parquet files, a frame or Postgres."""
 
 from __future__ import annotations
 
 import glob
+import re
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -12,37 +13,41 @@ import polars as pl
 import pyarrow as pa
 
 from majordomo_analytics.datadir import MARKER, DataDirectory
-from majordomo_analytics.engines.pinned import ParquetFiles, Pinned
-from majordomo_analytics.errors import LakeError, LakeNotFoundError, SourceError, UnknownNameError
+from majordomo_analytics.engines.pinned import ParquetFiles
+from majordomo_analytics.engines.spark.server import read_address
+from majordomo_analytics.errors import (
+    LakeError,
+    LakeNotFoundError,
+    MissingExtraError,
+    SourceError,
+    UnknownNameError,
+    UnsupportedByEngineError,
+)
 from majordomo_analytics.lake.table import LakeSnapshot, take_snapshot
 from majordomo_analytics.lake.versions import VersionLike, snapshot_at
+from majordomo_analytics.ledger.engines import NAMES, Maker, file_engines
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
 
     from majordomo_analytics.engines.base import Engine
+    from majordomo_analytics.engines.postgres.tables import RequestTable
 
 SourceLike: TypeAlias = "str | Path | pl.DataFrame | pl.LazyFrame | pa.Table"
+Pinned: TypeAlias = "LakeSnapshot | ParquetFiles | pa.Table | RequestTable"
 
-
-def _duckdb(pinned: Pinned) -> Engine:
-    from majordomo_analytics.engines.duckdb import DuckDBEngine
-
-    return DuckDBEngine(pinned)
-
-
-def _polars(pinned: Pinned) -> Engine:
-    from majordomo_analytics.engines.polars.engine import PolarsEngine
-
-    return PolarsEngine(pinned)
-
-
-# An engine is loaded by the first question for it: none needs the library of another.
-ENGINES: dict[str, Callable[[Pinned], Engine]] = {"duckdb": _duckdb, "polars": _polars}
 READABLE = (
     "a data directory, a Delta table, a Parquet file, folder or glob, "
-    "a Polars frame or an Arrow table"
+    "a Polars frame, an Arrow table or postgresql://…"
 )
+
+_POSTGRES = re.compile(
+    r"postgres(ql)?://|\s*(host|hostaddr|port|dbname|user|password|passfile|service|options|"
+    r"application_name|connect_timeout|keepalives\w*|ssl\w+|target_session_attrs)\s*="
+)
+"""How an address of Postgres begins, as a URL or as ``key=value`` pairs."""
+
+_CREDENTIALS = re.compile("//[^/]*@")
 
 
 class Pins(Protocol):
@@ -67,12 +72,16 @@ class Source:
         Where the Delta table is, if it is one.
     version
         The version of it that is asked, if not the newest.
+    engines
+        What makes each engine that can read it, by name; the first is used unless told
+        otherwise.
     """
 
     label: str
     pin: Pins
     lake: Path | None = None
     version: VersionLike | None = None
+    engines: Mapping[str, Maker] = field(default_factory=file_engines, repr=False)
     _engines: dict[str, tuple[Pinned, Engine]] = field(default_factory=dict)
 
     def changeable_lake(self) -> Path:
@@ -91,11 +100,6 @@ class Source:
             raise SourceError(message)
         return self.lake
 
-    @property
-    def default_engine(self) -> str:
-        """The engine that answers where none is named."""
-        return "duckdb" if find_spec("duckdb") else "polars"
-
     def engine(self, name: str | None = None) -> Engine:
         """Return an engine over the present state; the same one until that changes.
 
@@ -103,34 +107,76 @@ class Source:
         ------
         UnknownNameError
             If there is no such engine.
+        UnsupportedByEngineError
+            If that engine does not read such a source.
         """
-        name = self.default_engine if name is None else name
-        if name not in ENGINES:
-            raise UnknownNameError(kind="engine", name=str(name), known=ENGINES)
+        name = next(iter(self.engines)) if name is None else name
+        if name not in self.engines:
+            if name not in NAMES:
+                raise UnknownNameError(kind="engine", name=str(name), known=NAMES)
+            message = (
+                f"the engine {name!r} cannot read {self.label}; "
+                f"what can is {' or '.join(map(repr, self.engines))}"
+            )
+            raise UnsupportedByEngineError(message)
         pinned = self.pin()
         held = self._engines.get(name)
         if held is not None and (held[0] is pinned or _equal(held[0], pinned)):
             return held[1]
-        engine = ENGINES[name](pinned)
+        engine = self.engines[name](pinned)
         self._engines[name] = pinned, engine
         return engine
 
 
-def read_source(given: SourceLike, *, version: VersionLike | None = None) -> Source:
-    """Return the source that `given` is, a lake as it was at a version.
+def read_source(
+    given: SourceLike,
+    *,
+    version: VersionLike | None = None,
+    schema: str | None = None,
+    spark: str | None = None,
+) -> Source:
+    """Return the source that `given` is.
+
+    Parameters
+    ----------
+    given
+        A path, an address or a frame.
+    version
+        The version of a lake that is asked.
+    schema
+        Where in Postgres.
+    spark
+        A Spark Connect server that may be asked, too.
 
     Raises
     ------
     SourceError
-        If it is none of those that can be read, or has no versions.
+        If it is none of those that can be read, or has no versions; or if `spark` is no
+        address of a Spark Connect server.
     DataDirectoryError
         If it is a folder that holds neither.
     LakeVersionError
         If there is no such version.
     """
-    source = _read(given)
-    if version is None:
-        return source
+    if isinstance(given, str) and _POSTGRES.match(given):
+        source = _postgres(given, schema)
+    elif schema is not None:
+        message = f"a schema is one of Postgres; leave schema={schema!r} out"
+        raise SourceError(message)
+    else:
+        source = _read(given)
+    if version is not None:
+        source = _at_version(source, version)
+    if spark is not None:
+        read_address(spark)
+        if "spark" not in source.engines:
+            message = f"{source.label} is not read by Spark; leave spark=… out"
+            raise SourceError(message)
+        source.engines = file_engines(spark)
+    return source
+
+
+def _at_version(source: Source, version: VersionLike) -> Source:
     if source.lake is None:
         message = f"{source.label} has no versions: only a data directory or Delta table has"
         raise SourceError(message)
@@ -155,7 +201,8 @@ def _read(given: SourceLike) -> Source:
 
 def _read_path(text: str) -> Source:
     if "://" in text:
-        message = f"{text!r} cannot be opened: only local paths are read; give {READABLE}"
+        shown = _CREDENTIALS.sub("//…@", text)
+        message = f"{shown!r} cannot be opened: only local paths are read; give {READABLE}"
         raise SourceError(message)
     path = Path(text).expanduser()
     if glob.has_magic(text) and not path.exists():
@@ -208,6 +255,23 @@ def _parquet(text: str, pattern: str) -> Source:
 
     pin()
     return Source(text, pin)
+
+
+def _postgres(address: str, schema: str | None) -> Source:
+    if find_spec("psycopg") is None:
+        feature = "reading Postgres"
+        raise MissingExtraError(feature, "postgres")
+    from majordomo_analytics.engines.postgres.database import Database
+    from majordomo_analytics.engines.postgres.engine import PostgresEngine
+    from majordomo_analytics.engines.postgres.tables import ScannedKeys, look_at
+
+    database = Database(address, schema)
+    scanned = ScannedKeys(database)
+    return Source(
+        database.label,
+        lambda: look_at(database),
+        engines={"postgres": lambda table: PostgresEngine(table, scanned)},
+    )
 
 
 def _matching(pattern: str) -> list[str]:

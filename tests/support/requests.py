@@ -6,10 +6,14 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+import psycopg
 import pyarrow as pa
+from psycopg import sql
+from psycopg.types.json import Jsonb
 
+from majordomo_analytics.drain.migrate import migrate
 from majordomo_analytics.lake.table import append_once, create_lake
-from majordomo_analytics.records.columns import promoted_column
+from majordomo_analytics.records.columns import BY_NAME, promoted_column
 from majordomo_analytics.records.metadata import PROMOTED_FROM_THE_START
 from majordomo_analytics.records.schemas import arrow_schema
 
@@ -61,3 +65,36 @@ def write_lake(path: Path, rows: Sequence[dict[str, Any]] = REQUESTS) -> Path:
         table = pa.Table.from_pylist(list(rows), schema=arrow_schema(PROMOTED_FROM_THE_START))
         append_once(path, table, application="tests", first=1, last=len(rows))
     return path
+
+
+def write_postgres(
+    dsn: str, rows: Sequence[dict[str, Any]] = REQUESTS, *, schema: str = "public"
+) -> str:
+    """Make our tables in a database and put these rows there, as the drain would.
+
+    Promoted are the keys that are so from the start.
+    """
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        migrate(connection, schema)
+        connection.execute("select set_config('search_path', quote_ident(%s), false)", (schema,))
+        with connection.transaction(), connection.cursor() as cursor:
+            for row in rows:
+                keys = dict(row["raw_metadata"])
+                indexed = {key: keys[key] for key in PROMOTED_FROM_THE_START if key in keys}
+                values = {name: value for name, value in row.items() if name in BY_NAME}
+                values |= {"raw_metadata": Jsonb(keys), "indexed_metadata": Jsonb(indexed)}
+                insert = sql.SQL("insert into llm_requests ({}) values ({})").format(
+                    sql.SQL(", ").join(map(sql.Identifier, values)),
+                    sql.SQL(", ").join([sql.Placeholder()] * len(values)),
+                )
+                cursor.execute(insert, list(values.values()))
+            cursor.execute(
+                "insert into llm_requests_metadata_keys (majordomo_api_key_id, key_name, is_active,"
+                " activated_at, request_count, first_seen_at, last_seen_at) select"
+                " majordomo_api_key_id, key, key = any(%(keys)s),"
+                " case when key = any(%(keys)s) then now() end, count(*), min(requested_at),"
+                " max(requested_at) from llm_requests, jsonb_object_keys(raw_metadata) as key"
+                " group by majordomo_api_key_id, key on conflict do nothing",
+                {"keys": list(PROMOTED_FROM_THE_START)},
+            )
+    return dsn

@@ -83,6 +83,10 @@ class Server:
             else:
                 return
 
+    def log(self) -> str:
+        """Return what it has logged so far."""
+        return self._log.read_text("utf-8", "replace")
+
     def cpu_seconds(self) -> float:
         """Return the CPU time used so far, also by sessions that have ended."""
         assert self._process is not None

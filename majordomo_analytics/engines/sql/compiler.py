@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import reduce
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -25,7 +26,7 @@ from majordomo_analytics.plan.measures import Aggregate, Measure, Ratio
 from majordomo_analytics.plan.plan import OTHER, UNTAGGED, Plan
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from majordomo_analytics.engines.sql.dialects import Dialect
     from majordomo_analytics.plan.dimensions import Dimension
@@ -34,26 +35,37 @@ if TYPE_CHECKING:
 TABLE = "llm_requests"
 PICKED = "requests"
 KEPT = "kept"
+AS_THEY_ARE: Mapping[str, exp.Expr] = MappingProxyType({})
 
 
-def compile_plan(plan: Plan, dialect: Dialect) -> str:
+def compile_plan(plan: Plan, dialect: Dialect, stored: Mapping[str, exp.Expr] = AS_THEY_ARE) -> str:
     """Return the statement that answers `plan`.
 
     Its columns are the time bucket (a UTC timestamp or a date), the dimensions, a column
     ``is_other`` when a dimension that is no text may be beyond the limit, and the measures.
+    `stored` says what stands for a column that the table does not have as it is.
     """
-    return _Compiler(plan, dialect).statement().sql(dialect=dialect.name, pretty=True)
+    return _Compiler(plan, dialect, stored).statement().sql(dialect=dialect.name, pretty=True)
 
 
 def compile_requests(
-    plan: Plan, dialect: Dialect, *, limit: int | None, ordered: bool = True
+    plan: Plan,
+    dialect: Dialect,
+    *,
+    limit: int | None,
+    columns: Sequence[str] = (),
+    stored: Mapping[str, exp.Expr] = AS_THEY_ARE,
+    ordered: bool = True,
 ) -> str:
     """Return the statement that reads the plan's requests themselves, oldest first.
 
-    Unless that is not wanted: all of them have to be read before the first is known.
+    With all columns, or with those named, under other names if they would be too long. Not
+    ordered if that is not wanted: all have to be read before the first is known.
     """
-    all_of_it = exp.Column(this=exp.Star(), table=exp.to_identifier(TABLE))
-    rows = _Compiler(plan, dialect).limited(exp.select(all_of_it))
+    compiler = _Compiler(plan, dialect, stored)
+    every = exp.Column(this=exp.Star(), table=exp.to_identifier(TABLE))
+    rows = exp.select(*[compiler.named(name) for name in columns] or [every])
+    rows = compiler.limited(rows)
     if ordered:
         rows = rows.order_by(column("requested_at"), column("id"))
     return (rows.limit(limit) if limit is not None else rows).sql(dialect=dialect.name, pretty=True)
@@ -65,13 +77,14 @@ class _Compiler:
 
     plan: Plan
     dialect: Dialect
+    stored: Mapping[str, exp.Expr]
     _picked: dict[str, exp.Expr] = field(default_factory=dict)
     _aliases: dict[tuple[Dimension, bool], str] = field(default_factory=dict)
     _from: str | None = None
     _stored: StoredValues = field(init=False)
 
     def __post_init__(self) -> None:
-        self._stored = StoredValues(self.plan, self.dialect)
+        self._stored = StoredValues(self.plan, self.dialect, self.stored)
 
     def statement(self) -> exp.Select:
         plan = self.plan
@@ -105,8 +118,12 @@ class _Compiler:
             return answer
         same = exp.and_(
             *(
-                exp.NullSafeEQ(this=column(alias, PICKED), expression=column(alias, "ranked"))
-                for alias in dimensions
+                # Text has its label by now and is never missing. What is plainly equal is
+                # hashed; else each row would be compared with each combination.
+                (exp.EQ if dimension.kind == "text" else exp.NullSafeEQ)(
+                    this=column(alias, PICKED), expression=column(alias, "ranked")
+                )
+                for dimension, alias in zip(plan.dimensions, dimensions, strict=True)
             )
         )
         side = "left" if plan.other else "inner"
@@ -180,10 +197,7 @@ class _Compiler:
         """Return the alias of a field among the picked rows; unique, whatever its case."""
         label = label and known.kind == "text"
         if (known, label) not in self._aliases:
-            taken = {alias.casefold() for alias in self._picked}
-            alias, n = known.name, 1
-            while alias.casefold() in taken:
-                alias, n = f"{known.name} {n + 1}", n + 1
+            alias = self._free_alias(known.name)
             value = self._stored.of(known)
             if label:
                 value = coalesce([value, text(UNTAGGED)])
@@ -191,12 +205,32 @@ class _Compiler:
             self._picked[alias] = value
         return self._aliases[known, label]
 
+    def _free_alias(self, name: str) -> str:
+        """Return a name that no input has yet, and that no database cuts."""
+        taken = {alias.casefold() for alias in self._picked}
+        alias, n = self._cut(name), 1
+        while alias.casefold() in taken:
+            n += 1
+            alias = self._cut(name, f" {n}")
+        return alias
+
+    def _cut(self, name: str, end: str = "") -> str:
+        most = self.dialect.most_name_bytes
+        if most is None or len(f"{name}{end}".encode()) <= most:
+            return name + end
+        return name.encode()[: most - len(end)].decode("utf-8", "ignore") + end
+
     def _picked_named(self, name: Name) -> exp.Expr:
         return self._picked_column(self.plan.fields[name])
 
     def _picked_column(self, known: Dimension) -> exp.Expr:
         """Return a field among the picked rows; said in full beside the ranking."""
         return column(self._input(known), self._from)
+
+    def named(self, name: str) -> exp.Expr:
+        """Return a column of the table under its own name."""
+        value, alias = self._stored.column(name), self._cut(name)
+        return value if value == column(alias) else exp.alias_(value, alias, quoted=True)
 
     def _measure(self, measure: Measure) -> exp.Expr:
         if isinstance(measure.of, Aggregate):

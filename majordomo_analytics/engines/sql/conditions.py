@@ -64,9 +64,7 @@ def _leaf(
             known = [literal(one) for one in values if one is not None]
             holds: exp.Expr = exp.false()
             if known:
-                holds = exp.In(this=value.copy(), expressions=known)
-                if len(known) == 1:
-                    holds = exp.EQ(this=value.copy(), expression=known[0])
+                holds = dialect.one_of(value.copy(), known)
             if None in values:
                 holds = exp.or_(missing, holds) if known else missing
                 return exp.not_(holds) if negate else holds
@@ -75,6 +73,8 @@ def _leaf(
             return exp.or_(missing, exp.not_(holds)) if known else exp.true()
         case Compared(_, order, than):
             sign = OPPOSITE[order] if negate else order
+            if isinstance(than, str):
+                value = dialect.by_code_point(value)
             holds = COMPARISON[sign](this=value.copy(), expression=literal(than))
         case Like(_, part, than):
             match part:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 from sqlglot import exp
 
 from majordomo_analytics.engines.sql.expressions import column, text
+from majordomo_analytics.engines.sql.stored import UUID as MADE_OF_UUID
 from majordomo_analytics.errors import QueryError
 from majordomo_analytics.plan.patterns import for_postgres
 
@@ -59,6 +62,12 @@ def _joined(*lists: Sequence[str]) -> Iterable[list[exp.Expr]]:
     raise QueryError(message)
 
 
+def _one_of(value: exp.Expr, known: Sequence[exp.Expr]) -> exp.Expr:
+    if len(known) == 1:
+        return exp.EQ(this=value, expression=known[0])
+    return exp.In(this=value, expressions=list(known))
+
+
 @dataclass(frozen=True, slots=True)
 class Dialect:
     """Where SQL dialects differ, beyond what sqlglot knows.
@@ -73,6 +82,10 @@ class Dialect:
         Quantile of an expression at a level, with linear interpolation.
     by_code_point
         Text as it is to be ordered by code point.
+    one_of
+        Whether a value is one of some literals; null or false where it is missing.
+    most_name_bytes
+        How long a name may be, None where that is not bounded; longer ones would be cut.
     matches
         Whether a pattern in normal form is found in a text.
     contains, ends_with
@@ -88,6 +101,8 @@ class Dialect:
     metadata_value: Callable[[str], exp.Expr]
     quantile: Callable[[exp.Expr, float], exp.Expr]
     by_code_point: Callable[[exp.Expr], exp.Expr] = lambda text: text
+    one_of: Callable[[exp.Expr, Sequence[exp.Expr]], exp.Expr] = _one_of
+    most_name_bytes: int | None = None
     matches: Callable[[exp.Expr, str], exp.Expr] = _found
     contains: Callable[[exp.Expr, str], exp.Expr] = lambda value, part: exp.Contains(
         this=value, expression=text(part)
@@ -108,31 +123,6 @@ DUCKDB = Dialect(
     table=_split_lists,
 )
 
-POSTGRES = Dialect(
-    "postgres",
-    metadata_value=lambda key: exp.JSONExtractScalar(
-        this=column("raw_metadata"), expression=text(key)
-    ),
-    quantile=lambda of, level: exp.WithinGroup(
-        this=exp.PercentileCont(this=exp.Literal.number(level)),
-        expression=exp.Order(expressions=[exp.Ordered(this=of, nulls_first=False)]),
-    ),
-    by_code_point=lambda value: exp.Collate(
-        this=value, expression=exp.to_identifier("C", quoted=True)
-    ),
-    matches=lambda value, pattern: _found(value, for_postgres(pattern)),
-    contains=lambda value, part: exp.GT(
-        this=exp.Anonymous(this="STRPOS", expressions=[value, text(part)]),
-        expression=exp.Literal.number(0),
-    ),
-    ends_with=lambda value, part: exp.EQ(
-        this=exp.Right(this=value, expression=exp.Literal.number(len(part))),
-        expression=text(part),
-    ),
-    iso_weekday=lambda date: exp.Extract(this=exp.var("ISODOW"), expression=date),
-    table=_unnested_arrays,
-)
-
 SPARK = Dialect(
     "spark",
     metadata_value=lambda key: exp.Bracket(this=column("raw_metadata"), expressions=[text(key)]),
@@ -142,4 +132,67 @@ SPARK = Dialect(
     iso_weekday=lambda date: exp.Add(
         this=exp.Anonymous(this="WEEKDAY", expressions=[date]), expression=exp.Literal.number(1)
     ),
+)
+
+
+INDEXED = "indexed_metadata"
+
+
+def _postgres_collated(of: exp.Expr) -> exp.Expr:
+    # Collate binds tighter than ->>, and would be that of the key.
+    of = of if isinstance(of, exp.Column) else exp.paren(of)
+    return exp.Collate(this=of, expression=exp.to_identifier("C", quoted=True))
+
+
+def _postgres_one_of(value: exp.Expr, known: Sequence[exp.Expr]) -> exp.Expr:
+    """Compare what an index is on, where there is one.
+
+    The index on ``indexed_metadata`` serves ``@>`` alone; ids are stored as UUIDs, and an
+    index on them serves no text that is made of them.
+    """
+    if isinstance(value, exp.JSONExtractScalar) and value.this.name == INDEXED:
+        key = value.expression.name
+        pairs = (json.dumps({key: one.name}, ensure_ascii=False) for one in known)
+        holds = [
+            exp.ArrayContainsAll(this=column(INDEXED), expression=exp.cast(text(pair), "jsonb"))
+            for pair in pairs
+        ]
+        return exp.or_(*holds)
+    if isinstance(value, exp.Cast) and value.meta.get(MADE_OF_UUID):
+        # Text that is no UUID as Postgres writes it equals none.
+        ids = [one for one in known if _is_uuid(one.name)]
+        return _one_of(value.this, [exp.cast(one, "uuid") for one in ids]) if ids else exp.false()
+    return _one_of(value, known)
+
+
+def _is_uuid(given: str) -> bool:
+    try:
+        return str(UUID(given)) == given
+    except ValueError:
+        return False
+
+
+POSTGRES = Dialect(
+    "postgres",
+    metadata_value=lambda key: exp.JSONExtractScalar(
+        this=column("raw_metadata"), expression=text(key)
+    ),
+    quantile=lambda of, level: exp.WithinGroup(
+        this=exp.PercentileCont(this=exp.Literal.number(level)),
+        expression=exp.Order(expressions=[exp.Ordered(this=of)]),
+    ),
+    by_code_point=_postgres_collated,
+    one_of=_postgres_one_of,
+    contains=lambda value, part: exp.GT(
+        this=exp.Anonymous(this="STRPOS", expressions=[value, text(part)]),
+        expression=exp.Literal.number(0),
+    ),
+    matches=lambda value, pattern: _found(value, for_postgres(pattern)),
+    ends_with=lambda value, part: exp.EQ(
+        this=exp.Right(this=value, expression=exp.Literal.number(len(part))),
+        expression=text(part),
+    ),
+    iso_weekday=lambda date: exp.Extract(this=exp.var("ISODOW"), expression=date),
+    table=_unnested_arrays,
+    most_name_bytes=63,
 )

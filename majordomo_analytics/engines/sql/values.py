@@ -13,7 +13,7 @@ from majordomo_analytics.plan.dimensions import Bucketed, CalendarPart, Mapped, 
 from majordomo_analytics.records.columns import promoted_column
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from majordomo_analytics.engines.sql.dialects import Dialect
     from majordomo_analytics.plan.dimensions import Dimension
@@ -30,6 +30,7 @@ class StoredValues:
 
     plan: Plan
     dialect: Dialect
+    stored: Mapping[str, exp.Expr]
     _joined: dict[Mapped, exp.Expr] = field(default_factory=dict)
 
     def named(self, name: Name) -> exp.Expr:
@@ -73,11 +74,15 @@ class StoredValues:
             rows = rows.join(table, on=on, join_type="left")
         return rows
 
+    def column(self, name: str) -> exp.Expr:
+        """Return a column of the table, or what stands for it."""
+        return self.stored[name].copy() if name in self.stored else column(name)
+
     def _stored(self, known: Field) -> exp.Expr:
         if known.spellings is None:
-            return column(known.name)
+            return self.column(known.name)
         if known.promoted:
-            return column(promoted_column(known.name))
+            return self.column(promoted_column(known.name))
         values = [self.dialect.metadata_value(key) for key in known.spellings]
         if not values:
             return exp.cast(exp.null(), "text")

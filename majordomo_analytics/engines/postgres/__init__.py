@@ -1,0 +1,1 @@
+"""Postgres, read where it is: our own tables, and those of other Majordomo gateways."""

@@ -1,0 +1,237 @@
+"""Postgres as an engine: the server filters, groups and adds, and we get the answer."""
+
+# ruff: noqa: S608 - names are quoted, and a statement of the user's own is theirs
+
+from __future__ import annotations
+
+import json
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pyarrow as pa
+
+from majordomo_analytics.engines.base import Selected
+from majordomo_analytics.engines.postgres.columns import known_columns, stored_columns
+from majordomo_analytics.engines.postgres.tables import by_spelling, registered_keys
+from majordomo_analytics.engines.sql.compiler import TABLE, compile_plan, compile_requests
+from majordomo_analytics.engines.sql.dialects import INDEXED, POSTGRES
+from majordomo_analytics.engines.sql.stored import json_text, selected
+from majordomo_analytics.errors import QueryError, UnsupportedByEngineError
+from majordomo_analytics.plan.fields import Catalogue, Field
+from majordomo_analytics.records.columns import COLUMNS, promoted_column
+from majordomo_analytics.records.metadata import canonical_name, lookup_name
+from majordomo_analytics.times import TimeRange
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from sqlglot import exp
+
+    from majordomo_analytics.engines.postgres.tables import Key, RequestTable, ScannedKeys
+    from majordomo_analytics.plan.plan import Plan
+
+MOST_COLUMNS = 1600
+"""Of a result; Postgres itself takes 1,664, and some are needed on the way."""
+
+METADATA = ("raw_metadata", INDEXED)
+
+
+class PostgresEngine:
+    """Answers plans over one table of requests, our own or another gateway's.
+
+    Parameters
+    ----------
+    table
+        The table as it is now.
+    scanned
+        The spellings that occur, for a table that does not register every key in time.
+    """
+
+    name = "postgres"
+
+    def __init__(self, table: RequestTable, scanned: ScannedKeys) -> None:
+        self._table = table
+        self._database = table.database
+        self._columns = stored_columns(table)
+        spelled = by_spelling(key.name for key in table.registered or ())
+        active = (key for key in table.registered or () if key.promoted)
+        names = dict.fromkeys(canonical_name(key.name) for key in active)
+        self._promoted = {name: spelled[lookup_name(name)] for name in names}
+        in_time = table.is_ours and table.registered is not None
+        self._catalogue = Catalogue(
+            known_columns(table), tuple(names), lambda: spelled if in_time else scanned
+        )
+
+    def catalogue(self) -> Catalogue:
+        """Return the names that the source knows."""
+        return self._catalogue
+
+    def span(self) -> TimeRange:
+        """Return a range that holds all requests; open where there are none."""
+        at = selected(self._columns, ["requested_at"], POSTGRES)["requested_at"]
+        query = f"SELECT MIN({at}), MAX({at}) FROM {self._qualified}"
+        [(first, last)] = self._database.rows(query)
+        return TimeRange(first, last and last + timedelta(microseconds=1))
+
+    def check(self, plan: Plan) -> None:
+        """Refuse a result wider than Postgres can give."""
+        if len(plan.columns) > MOST_COLUMNS:
+            message = (
+                f"Postgres gives at most {MOST_COLUMNS} columns, and this result would have "
+                f"{len(plan.columns)}; ask in several questions"
+            )
+            raise UnsupportedByEngineError(message)
+
+    @contextmanager
+    def session(self) -> Iterator[None]:
+        """Hold one REPEATABLE READ transaction, which never writes."""
+        with self._database.snapshot():
+            yield
+
+    def select(self, plan: Plan) -> Selected:
+        """Return what answers one plan."""
+        with self._database.snapshot():
+            statement = compile_plan(plan, POSTGRES, self._stored(plan))
+            return Selected(self._database.read(statement, names=()), statement)
+
+    def requests(self, plan: Plan, *, limit: int | None) -> pl.DataFrame:
+        """Return the plan's requests themselves, oldest first."""
+        names = self._names()
+        with self._database.snapshot():
+            rows = self._database.read(
+                compile_requests(
+                    plan,
+                    POSTGRES,
+                    limit=limit,
+                    columns=[*names, *map(promoted_column, self._promoted)],
+                    stored=self._stored(),
+                ),
+                names=[*names, *(self._shown(key, names) for key in self._promoted)],
+            )
+        return rows.with_columns(_entries(rows[name]) for name in METADATA if name in names)
+
+    def metadata_keys(self, plan: Plan) -> pl.DataFrame:
+        """Return the metadata keys among the plan's requests, most used first."""
+        with self._database.snapshot():
+            chosen = compile_requests(
+                plan,
+                POSTGRES,
+                limit=None,
+                columns=["requested_at", "raw_metadata"],
+                stored=self._stored(plan),
+                ordered=False,
+            )
+            found = self._database.read(_KEYS.format(chosen=chosen))
+        names = [canonical_name(name) for name in found["name"]]
+        named = found.with_columns(
+            pl.Series("name", names, pl.String),
+            pl.Series("promoted", [name in self._promoted for name in names], pl.Boolean),
+        )
+        return named.sort(["requests", "name"], descending=[True, False])
+
+    def sql(self, statement: str) -> pl.DataFrame:
+        """Return what a statement of the user's own over `llm_requests` gives."""
+        written = statement.strip().rstrip(";")
+        if not written:
+            message = "the statement is empty; write a SELECT over llm_requests"
+            raise QueryError(message)
+        with self._database.snapshot():
+            # With a parameter Postgres takes one statement; text alone could be several.
+            asked = f"WITH {TABLE} AS NOT MATERIALIZED (\n{self._view()}\n)\n"
+            asked += f"SELECT * FROM (\n{written}\n) AS answer"
+            return self._database.read(asked.replace("%", "%%") + "\nLIMIT %s", (None,))
+
+    @property
+    def _qualified(self) -> str:
+        return f"{_quoted(self._table.schema)}.{TABLE}"
+
+    def _view(self) -> str:
+        """Return the requests as `sql` has them, metadata as it is stored."""
+        names = [*self._names(), *map(promoted_column, self._promoted)]
+        most = POSTGRES.most_name_bytes or 0
+        names = [name for name in names if len(name.encode()) <= most]
+        chosen = selected(self._stored(), names, POSTGRES)
+        listed = ",\n".join(f"  {value} AS {_quoted(name)}" for name, value in chosen.items())
+        return f"SELECT\n{listed}\nFROM {self._qualified}"
+
+    def _names(self) -> list[str]:
+        """Return the columns of a request: ours, then what else the table has."""
+        ours = [column.name for column in COLUMNS]
+        return [*ours, *(name for name in self._catalogue.columns if name not in ours)]
+
+    def _shown(self, key: str, names: Sequence[str]) -> str:
+        return promoted_column(key) if key in names else key
+
+    def _stored(self, plan: Plan | None = None) -> Mapping[str, exp.Expr]:
+        """Return what stands for each column in the snapshot that is read.
+
+        A key that is promoted while we ask may not be in every row yet: what the snapshot
+        itself says decides, so that a promotion never changes an answer.
+        """
+        asked = () if plan is None else (*plan.dimensions, *plan.fields.values())
+        if not self._promoted or (
+            plan is not None and not any(isinstance(f, Field) and f.promoted for f in asked)
+        ):
+            return self._columns
+        registered: tuple[Key, ...] = ()
+        if self._table.is_ours:
+            registered = registered_keys(self._database, is_ours=True)
+        indexed = {key.name for key in registered if key.indexed}
+        values = {
+            promoted_column(name): json_text(
+                INDEXED if indexed.issuperset(spellings) else "raw_metadata", spellings
+            )
+            for name, spellings in self._promoted.items()
+        }
+        return {**self._columns, **values}
+
+
+_KEYS = """
+SELECT
+  LOWER(REPLACE(entry.key, '_', '-')) AS name,
+  COUNT(*) AS requests,
+  COUNT(DISTINCT entry.value) AS distinct_values,
+  MIN(requested_at) AS first_seen,
+  MAX(requested_at) AS last_seen
+FROM (
+{chosen}
+) AS chosen, JSONB_EACH_TEXT(
+  CASE JSONB_TYPEOF(raw_metadata) WHEN 'object' THEN raw_metadata END
+) AS entry
+WHERE entry.value IS NOT NULL
+GROUP BY 1
+"""
+
+
+def _entries(written: pl.Series) -> pl.Series:
+    """Return JSON objects as maps from keys, in their canonical form, to values."""
+    keys: list[str] = []
+    values: list[str | None] = []
+    starts: list[int | None] = []
+    for text in written:
+        given = None if text is None else json.loads(text)
+        if not isinstance(given, dict):
+            starts.append(None)
+            continue
+        starts.append(len(keys))
+        keys += map(canonical_name, given)
+        values += map(_text, given.values())
+    # By Arrow: Polars makes a Series of each map that Python gives it.
+    offsets = pa.array([*starts, len(keys)], pa.int32())
+    maps = pa.MapArray.from_arrays(
+        offsets, pa.array(keys, pa.string()), pa.array(values, pa.string())
+    )
+    return pl.Series(written.name, maps)
+
+
+def _text(value: object) -> str | None:
+    """Return a JSON value as ``->>`` does."""
+    if value is None or isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

@@ -1,0 +1,29 @@
+WITH requests AS (
+  SELECT
+    CAST(DATE_TRUNC('MONTH', CAST("requested_at" AT TIME ZONE 'UTC' AS DATE)) AS DATE) AS "month",
+    COALESCE("indexed_metadata" ->> 'Team', '(untagged)') AS "Team",
+    "total_cost"
+  FROM llm_requests
+), ranked AS (
+  SELECT
+    "Team",
+    TRUE AS kept
+  FROM requests
+  GROUP BY
+    "Team"
+  ORDER BY
+    CAST(SUM(requests."total_cost") AS DECIMAL(38, 10)) DESC NULLS LAST,
+    "Team" COLLATE "C" ASC
+  LIMIT 2
+)
+SELECT
+  "month",
+  COALESCE(ranked."Team", '(other)') AS "Team",
+  CAST(SUM(requests."total_cost") AS DECIMAL(38, 10)) AS "total_cost",
+  COUNT(*) AS "requests"
+FROM requests
+LEFT JOIN ranked
+  ON requests."Team" = ranked."Team"
+GROUP BY
+  "month",
+  COALESCE(ranked."Team", '(other)')

@@ -1,0 +1,36 @@
+WITH requests AS (
+  SELECT
+    "status_code",
+    "outcome"
+  FROM llm_requests
+), ranked AS (
+  SELECT
+    "status_code",
+    TRUE AS kept
+  FROM requests
+  GROUP BY
+    "status_code"
+  ORDER BY
+    CAST(COUNT(*) FILTER(WHERE
+      requests."status_code" >= 400
+      OR NOT (
+        requests."outcome" IS NULL OR requests."outcome" = 'completed'
+      )) AS DOUBLE PRECISION) / NULLIF(CAST(COUNT(*) AS DOUBLE PRECISION), 0) ASC,
+    "status_code" ASC
+  LIMIT 2
+)
+SELECT
+  ranked."status_code" AS "status_code",
+  ranked."kept" IS NULL AS is_other,
+  CAST(COUNT(*) FILTER(WHERE
+    requests."status_code" >= 400
+    OR NOT (
+      requests."outcome" IS NULL OR requests."outcome" = 'completed'
+    )) AS DOUBLE PRECISION) / NULLIF(CAST(COUNT(*) AS DOUBLE PRECISION), 0) AS "error_rate",
+  COUNT(*) AS "requests"
+FROM requests
+LEFT JOIN ranked
+  ON requests."status_code" IS NOT DISTINCT FROM ranked."status_code"
+GROUP BY
+  ranked."status_code",
+  ranked."kept" IS NULL
