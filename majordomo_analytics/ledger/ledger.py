@@ -12,7 +12,7 @@ from majordomo_analytics.engines.base import answer
 from majordomo_analytics.errors import QueryError
 from majordomo_analytics.ledger.display import writer
 from majordomo_analytics.ledger.result import QueryResult
-from majordomo_analytics.ledger.sources import Source, SourceLike, read_source
+from majordomo_analytics.ledger.sources import Source, SourceLike, read_source, with_spark
 from majordomo_analytics.plan.filters import FilterLike, both, read_filters
 from majordomo_analytics.plan.measures import Measure
 from majordomo_analytics.plan.plan import Plan, Query, as_tuple, make_plan
@@ -124,7 +124,7 @@ class Ledger:
         other
             Whether what is beyond the limit is shown as ``(other)``; True by default.
         engine
-            What works it out; ``"duckdb"``.
+            What works it out; ``"duckdb"``, or ``"spark"`` on a Spark Connect server.
 
         Returns
         -------
@@ -328,7 +328,7 @@ class Ledger:
         return ", ".join(said)
 
 
-def open(source: SourceLike) -> Ledger:
+def open(source: SourceLike, *, spark: str | None = None) -> Ledger:
     """Open requests to ask about them.
 
     Parameters
@@ -337,11 +337,14 @@ def open(source: SourceLike) -> Ledger:
         A data directory, a Delta table, a Parquet file, folder or glob, a Polars frame or
         an Arrow table. It needs a column ``requested_at``; what else it lacks is unknown.
         A frame's times without a zone are UTC.
+    spark
+        ``sc://HOST:PORT`` of a Spark Connect server, which finds the files under the same
+        paths; ``engine="spark"`` asks it. That of ``SPARK_REMOTE`` by default.
 
     Raises
     ------
     SourceError
-        If it is none of these.
+        If it is none of these, or `spark` is no address.
     DataDirectoryError
         If it is a folder, but not a data directory.
     LakeNotFoundError
@@ -355,7 +358,7 @@ def open(source: SourceLike) -> Ledger:
     >>> ma.open(rows)
     Ledger of a frame: 1 request, $1.2500, 2026-10-05 to 2026-10-05 UTC
     """
-    ledger = Ledger(read_source(source))
+    ledger = Ledger(with_spark(read_source(source), spark))
     ledger.source.engine(DEFAULT_ENGINE)
     return ledger
 

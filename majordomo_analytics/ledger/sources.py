@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeAlias
@@ -12,7 +13,14 @@ import pyarrow as pa
 
 from majordomo_analytics.datadir import MARKER, DataDirectory
 from majordomo_analytics.engines.duckdb import DuckDBEngine, ParquetFiles
-from majordomo_analytics.errors import LakeError, LakeNotFoundError, SourceError, UnknownNameError
+from majordomo_analytics.engines.spark.server import read_address
+from majordomo_analytics.errors import (
+    LakeError,
+    LakeNotFoundError,
+    SettingsError,
+    SourceError,
+    UnknownNameError,
+)
 from majordomo_analytics.lake.table import LakeSnapshot, take_snapshot
 
 if TYPE_CHECKING:
@@ -23,7 +31,9 @@ if TYPE_CHECKING:
 SourceLike: TypeAlias = "str | Path | pl.DataFrame | pl.LazyFrame | pa.Table"
 Pinned: TypeAlias = LakeSnapshot | ParquetFiles | pa.Table
 
-ENGINES: dict[str, Callable[[Pinned], Engine]] = {"duckdb": DuckDBEngine}
+SPARK_VARIABLE = "SPARK_REMOTE"
+"""PySpark's own name for where its server is."""
+
 READABLE = (
     "a data directory, a Delta table, a Parquet file, folder or glob, "
     "a Polars frame or an Arrow table"
@@ -48,10 +58,13 @@ class Source:
         What it is, for a person to read.
     pin
         Returns its present state; rows and totals of a question are read from one.
+    spark
+        The Spark Connect server that may be asked, None for that of the environment.
     """
 
     label: str
     pin: Pins
+    spark: str | None = field(default=None, repr=False)  # an address may hold a token
     _engines: dict[str, tuple[Pinned, Engine]] = field(default_factory=dict)
 
     def engine(self, name: str) -> Engine:
@@ -61,6 +74,8 @@ class Source:
         ------
         UnknownNameError
             If there is no such engine.
+        SettingsError
+            If it is Spark, and no server was named.
         """
         if name not in ENGINES:
             raise UnknownNameError(kind="engine", name=str(name), known=ENGINES)
@@ -68,9 +83,28 @@ class Source:
         held = self._engines.get(name)
         if held is not None and (held[0] is pinned or _equal(held[0], pinned)):
             return held[1]
-        engine = ENGINES[name](pinned)
+        engine = ENGINES[name](pinned, self)
         self._engines[name] = pinned, engine
         return engine
+
+
+def _spark(pinned: Pinned, source: Source) -> Engine:
+    from majordomo_analytics.engines.spark.engine import SparkEngine
+
+    address = source.spark or os.environ.get(SPARK_VARIABLE)
+    if not address:
+        message = (
+            "engine 'spark' needs the address of a Spark Connect server: "
+            f"ma.open(…, spark='sc://HOST:15002'), or {SPARK_VARIABLE} in the environment"
+        )
+        raise SettingsError(message)
+    return SparkEngine(pinned, address)
+
+
+ENGINES: dict[str, Callable[[Pinned, Source], Engine]] = {
+    "duckdb": lambda pinned, _: DuckDBEngine(pinned),
+    "spark": _spark,
+}
 
 
 def read_source(given: SourceLike) -> Source:
@@ -94,6 +128,20 @@ def read_source(given: SourceLike) -> Source:
         return _read_path(str(given))
     message = f"a {type(given).__name__} cannot be opened; give {READABLE}"
     raise SourceError(message)
+
+
+def with_spark(source: Source, address: str | None) -> Source:
+    """Return a source that may be asked by Spark too.
+
+    Raises
+    ------
+    SourceError
+        If it is no address of a Spark Connect server.
+    """
+    if address is not None:
+        read_address(address)
+        source.spark = address
+    return source
 
 
 def _read_path(text: str) -> Source:
