@@ -16,7 +16,7 @@ from majordomo_analytics.records.metadata import lookup_name
 from majordomo_analytics.records.money import PLACES, SUM_PRECISION
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Callable
 
 SUMMABLE_PRECISION = SUM_PRECISION - 10
 """Spark gives a sum ten digits more than its values have; with these none is ever lost."""
@@ -34,9 +34,7 @@ STORED: dict[str, str] = {
 _WITHOUT_SECONDS = r"^([0-9-]{10}[T ][0-9]{2}:[0-9]{2})(Z|[+-][0-9:]+)?$"
 
 
-def select_list(
-    held: pa.Schema, every: pa.Schema | None = None, *, lacking: Collection[str] = ()
-) -> list[str]:
+def select_list(held: pa.Schema, every: pa.Schema | None = None) -> list[str]:
     """Return the expressions that give each column its type in our own table.
 
     Parameters
@@ -44,20 +42,18 @@ def select_list(
     held
         The columns of what is read.
     every
-        Those of all that is read together, in whose order the expressions are.
-    lacking
-        Columns of promoted metadata keys that are null in what was written without them; the
-        key is in the metadata there.
+        Those of all that is read together, in whose order the expressions are. What was
+        written without the column of a promoted metadata key has the key in its metadata.
     """
     types = dict(zip(held.names, held.types, strict=True))
     metadata = _converted("raw_metadata", types["raw_metadata"]) if "raw_metadata" in types else ""
     chosen: dict[str, str] = {}
     for name in (held if every is None else every).names:
-        values = [_converted(name, types[name])] if name in types else []
-        if metadata and name.startswith(PROMOTED_PREFIX) and (name in lacking or not values):
-            values += metadata_by_any_spelling(name.removeprefix(PROMOTED_PREFIX), metadata)
-        if values:
-            chosen[name] = values[0] if len(values) == 1 else f"COALESCE({', '.join(values)})"
+        if name in types:
+            chosen[name] = _converted(name, types[name])
+        elif metadata and name.startswith(PROMOTED_PREFIX):
+            key = name.removeprefix(PROMOTED_PREFIX)
+            chosen[name] = metadata_by_any_spelling(key, metadata)
         elif name not in BY_NAME:
             chosen[name] = "NULL"
     if "requested_date" not in types:
@@ -70,11 +66,11 @@ def select_list(
     ]
 
 
-def metadata_by_any_spelling(key: str, entries: str) -> tuple[str, str]:
-    """Return the value of a metadata key in its canonical spelling, and in any other."""
+def metadata_by_any_spelling(key: str, entries: str) -> str:
+    """Return the value of a metadata key: of its canonical spelling, else of any other."""
     spelled_so = f"LOWER(REPLACE(k, '_', '-')) = {text(lookup_name(key))}"
     others = f"GET(MAP_VALUES(MAP_FILTER({entries}, (k, v) -> {spelled_so})), 0)"
-    return f"{entries}[{text(key)}]", others
+    return f"COALESCE({entries}[{text(key)}], {others})"
 
 
 def kind_of(name: str, stored: pa.DataType) -> Kind:

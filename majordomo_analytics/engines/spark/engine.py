@@ -1,15 +1,18 @@
 """Spark Connect over the same lake, files or frame: for what outgrows one machine.
 
-The server reads a pinned version of the Delta table by itself, under the path that is known
-here. Statements read the view `llm_requests`, which lives in a session of our own.
+Statements read the view `llm_requests`, over exactly the files that a question needs, in a
+session of our own. Those of a lake are read as the Parquet that they are: the server needs
+no Delta Lake, and Sail would take a money column that is the same in all of a file from the
+table's statistics, where it has gone through a float.
 """
 
 from __future__ import annotations
 
+import threading
 from collections import defaultdict
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from functools import cached_property, lru_cache, reduce
+from functools import cached_property, lru_cache, partial, reduce
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -19,7 +22,7 @@ import pyarrow.parquet as pq
 
 from majordomo_analytics.engines.base import Selected
 from majordomo_analytics.engines.spark.columns import kind_of, plain, readable, select_list
-from majordomo_analytics.engines.spark.server import Server
+from majordomo_analytics.engines.spark.server import Server, read_address
 from majordomo_analytics.engines.sql.compiler import TABLE, compile_plan, compile_requests
 from majordomo_analytics.engines.sql.dialects import SPARK
 from majordomo_analytics.errors import LakeError, QueryError, SourceError
@@ -30,7 +33,7 @@ from majordomo_analytics.records.metadata import canonical_name, lookup_name
 from majordomo_analytics.times import TimeRange
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
     from pyspark.sql.connect.dataframe import DataFrame
     from pyspark.sql.connect.session import SparkSession
@@ -39,6 +42,9 @@ if TYPE_CHECKING:
     from majordomo_analytics.plan.plan import Plan
 
     Pinned: TypeAlias = LakeSnapshot | ParquetFiles | pa.Table
+
+MOST_SESSIONS = 4
+"""How many time ranges have a session at once: each reads files of its own."""
 
 
 class SparkEngine:
@@ -57,7 +63,10 @@ class SparkEngine:
 
     def __init__(self, source: Pinned, address: str) -> None:
         self._source = source
-        self._server = Server(address, TABLE, self._requests)
+        self._address = address
+        read_address(address)
+        self._lock = threading.Lock()
+        self._servers: dict[tuple[str, ...], Server] = {}
         if "requested_at" not in self._schema.names:
             known = ", ".join(self._schema.names[:10]) or "none"
             message = f"requests need a column 'requested_at'; the columns here are: {known}"
@@ -82,11 +91,12 @@ class SparkEngine:
     def select(self, plan: Plan) -> Selected:
         """Return what answers one plan."""
         statement = compile_plan(plan, SPARK)
-        return Selected(self._fetch(statement, named_by_place=True), statement)
+        found = self._fetch(statement, plan.time_range, named_by_place=True)
+        return Selected(found, statement)
 
     def requests(self, plan: Plan, *, limit: int | None) -> pl.DataFrame:
         """Return the plan's requests themselves, oldest first."""
-        rows = self._fetch(compile_requests(plan, SPARK, limit=limit))
+        rows = self._fetch(compile_requests(plan, SPARK, limit=limit), plan.time_range)
         keys = {PROMOTED_PREFIX + key: key for key in self._catalogue.promoted}
         return rows.rename({old: new for old, new in keys.items() if new not in rows.columns})
 
@@ -103,7 +113,7 @@ class SparkEngine:
             FROM (SELECT requested_at, EXPLODE(raw_metadata) AS (key, value) FROM ({chosen}))
             WHERE value IS NOT NULL GROUP BY LOWER(REPLACE(key, '_', '-'))
         """  # noqa: S608 - compiled by us, every value a literal
-        found = self._fetch(statement)
+        found = self._fetch(statement, plan.time_range)
         names = [canonical_name(name) for name in found["name"]]
         promoted = set(self._catalogue.promoted)
         named = found.with_columns(
@@ -114,10 +124,12 @@ class SparkEngine:
 
     def sql(self, statement: str) -> pl.DataFrame:
         """Return what a statement of the user's own over `llm_requests` gives."""
-        return self._fetch(statement)
+        return self._fetch(statement, TimeRange())
 
-    def _fetch(self, statement: str, *, named_by_place: bool = False) -> pl.DataFrame:
-        table = self._server.fetch(statement)
+    def _fetch(
+        self, statement: str, asked: TimeRange, *, named_by_place: bool = False
+    ) -> pl.DataFrame:
+        table = self._reading(asked).fetch(statement)
         if not table.num_columns:
             message = "the statement gives no rows; write a SELECT over llm_requests"
             raise QueryError(message)
@@ -134,10 +146,10 @@ class SparkEngine:
             day = source.schema.get_field_index("requested_date")
             return source.schema if day < 0 else source.schema.remove(day)
         if isinstance(source, pa.Table):
-            return plain(readable(source.schema))
+            return readable(source.schema)
         found: dict[str, pa.Field] = {}
         for path in source.paths:
-            found = {field.name: field for field in _schema_of(path)} | found
+            found = {field.name: field for field in self._schema_of(path)} | found
         return pa.schema(list(found.values()))
 
     @cached_property
@@ -185,44 +197,49 @@ class SparkEngine:
         first, last = (datetime(d.year, d.month, d.day, tzinfo=UTC) for d in (min(days), max(days)))
         return TimeRange(first, last + timedelta(days=1))
 
-    def _requests(self, session: SparkSession) -> DataFrame:
-        """Return the requests in the columns of our own table; read when they are asked for."""
+    def _reading(self, asked: TimeRange) -> Server:
+        """Return a session in which `llm_requests` is what may lie in a time range."""
+        paths = self._paths(asked)
+        with self._lock:
+            server = self._servers.pop(paths, None)
+            if server is None:
+                server = Server(self._address, TABLE, partial(self._requests, paths))
+            self._servers[paths] = server  # the one used last is the last
+            while len(self._servers) > MOST_SESSIONS:
+                self._servers.pop(next(iter(self._servers)))
+        return server
+
+    def _paths(self, asked: TimeRange) -> tuple[str, ...]:
         source = self._source
         if isinstance(source, LakeSnapshot):
-            version = session.read.format("delta").option("versionAsOf", str(source.version))
-            columns = select_list(self._schema, lacking=self._lacking(source))
-            return version.load(_absolute(source.uri)).selectExpr(*columns)
-        if isinstance(source, pa.Table):
-            return _sent(session, source.select(self._schema.names).cast(self._schema)).selectExpr(
-                *select_list(self._schema)
-            )
+            last = None if asked.end is None else (asked.end - timedelta(microseconds=1)).date()
+            first = None if asked.start is None else asked.start.date()
+            return tuple(file.uri for file in source.files_between(first, last))
+        return () if isinstance(source, pa.Table) else source.paths
+
+    def _schema_of(self, path: str) -> pa.Schema:
+        if isinstance(self._source, LakeSnapshot):
+            return _read_schema_once(path)
+        return _read_schema(path)
+
+    def _requests(self, paths: tuple[str, ...], session: SparkSession) -> DataFrame:
+        """Return the requests in the columns of our own table; nothing is read yet."""
+        if not paths:
+            source = self._source
+            table = source if isinstance(source, pa.Table) else self._schema.empty_table()
+            sent = _sent(session, table.select(self._schema.names), plain(self._schema))
+            return sent.selectExpr(*select_list(plain(self._schema)))
         alike = defaultdict(list)
-        for path in source.paths:
-            alike[_schema_of(path)].append(_absolute(path))
+        for path in paths:
+            alike[self._schema_of(path)].append(_absolute(path))
         parts = [
-            session.read.parquet(*paths).selectExpr(*select_list(schema, self._schema))
-            for schema, paths in alike.items()
+            session.read.parquet(*group).selectExpr(*select_list(held, self._schema))
+            for held, group in alike.items()
         ]
         return reduce(lambda one, other: one.unionAll(other), parts)
 
-    def _lacking(self, snapshot: LakeSnapshot) -> tuple[str, ...]:
-        """Return the columns of promoted keys that a file was written without."""
-        columns = {PROMOTED_PREFIX + key for key in snapshot.promoted}
-        held = columns.copy()
-        for file in snapshot.files:
-            held.intersection_update(_names_in(file.uri))
-        return tuple(sorted(columns - held))
 
-
-@lru_cache(maxsize=100_000)
-def _names_in(uri: str) -> frozenset[str]:
-    """Return the names of a file's columns; none, if only the server can read it."""
-    if "://" in uri:
-        return frozenset()
-    return frozenset(_schema_of(uri).names)
-
-
-def _schema_of(path: str) -> pa.Schema:
+def _read_schema(path: str) -> pa.Schema:
     try:
         return readable(pq.read_schema(path).remove_metadata())
     except (OSError, pa.ArrowException) as error:
@@ -230,11 +247,15 @@ def _schema_of(path: str) -> pa.Schema:
         raise LakeError(message) from error
 
 
+# Files of a lake never change; other files may be written anew under their names.
+_read_schema_once = lru_cache(maxsize=100_000)(_read_schema)
+
+
 def _absolute(path: str) -> str:
     return path if "://" in path else str(Path(path).absolute())
 
 
-def _sent(session: SparkSession, table: pa.Table) -> DataFrame:
+def _sent(session: SparkSession, table: pa.Table, schema: pa.Schema) -> DataFrame:
     from pyspark.sql.pandas.types import from_arrow_schema
 
-    return session.createDataFrame(table, schema=from_arrow_schema(table.schema))
+    return session.createDataFrame(table.cast(schema), schema=from_arrow_schema(schema))

@@ -136,7 +136,9 @@ class _Compiler:
             order.append(exp.Ordered(this=by, desc=falling.get(name, False), nulls_first=False))
         keys = [column(alias) for alias in dimensions]
         kept = exp.alias_(exp.true(), KEPT)
-        ranked = exp.select(*keys, *ranks, kept).from_(PICKED).group_by(*(key.copy() for key in keys))
+        ranked = (
+            exp.select(*keys, *ranks, kept).from_(PICKED).group_by(*(key.copy() for key in keys))
+        )
         return ranked.order_by(*order).limit(self.plan.limit or 0)
 
     def _shown(self, dimension: Field, alias: str) -> exp.Expr:
@@ -149,7 +151,7 @@ class _Compiler:
         """Return the alias of a field among the picked rows; unique, whatever its case."""
         label = label and known.kind == "text"
         if (known, label) not in self._aliases:
-            taken = {alias.casefold() for alias in self._picked}
+            taken = {KEPT, *(alias.casefold() for alias in self._picked)}
             alias, n = known.name, 1
             while alias.casefold() in taken:
                 alias, n = f"{known.name} {n + 1}", n + 1
