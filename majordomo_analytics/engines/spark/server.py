@@ -156,6 +156,8 @@ def _connect(address: str) -> SparkSession:
             from pyspark.sql.connect.session import SparkSession
         except ImportError as error:
             raise MissingExtraError(feature="engine='spark'", extra="spark") from error
+    # That it has given up is an error, which says more.
+    warnings.filterwarnings("ignore", message=r"\[RETRIES_EXCEEDED\]")
     try:
         # Not by the builder: that would make it the session that everybody is given.
         session = SparkSession(address)
