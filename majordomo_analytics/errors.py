@@ -17,6 +17,7 @@
     │   └── LakeVersionError       it has no such version, or not any more (LookupError)
     ├── PostgresError              Postgres refuses what the drain needs (OSError)
     │   └── PostgresUnreachableError   it does not answer, or not in time
+    ├── SparkUnreachableError      no Spark Connect server answers there (ConnectionError)
     ├── RowsRefusedError           a sink cannot hold a row as it is (ValueError)
     ├── SourceError                something to open or import cannot be read (ValueError)
     │   └── BadValueError          a value in it is no value of its column
@@ -164,6 +165,20 @@ class PostgresError(MajordomoError, OSError):
 
 class PostgresUnreachableError(PostgresError):
     """Raised when Postgres does not answer, or not in time."""
+
+
+class SparkUnreachableError(MajordomoError, ConnectionError):
+    """Raised when a Spark Connect server does not answer, or does not let us in.
+
+    Attributes
+    ----------
+    server
+        Its name and port.
+    """
+
+    def __init__(self, server: str, reason: str) -> None:
+        self.server = server
+        super().__init__(f"the Spark Connect server {server} cannot be asked: {reason}")
 
 
 class RowsRefusedError(MajordomoError, ValueError):

@@ -1,15 +1,16 @@
-"""The engines by name, each loaded by the first question for it: none needs another's library."""
+"""The engines by name, each loaded by the first question that is for it."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from majordomo_analytics.errors import SettingsError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from majordomo_analytics.engines.base import Engine
     from majordomo_analytics.engines.pinned import Pinned
 

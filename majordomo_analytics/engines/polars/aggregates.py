@@ -146,5 +146,5 @@ def _check(sums: pl.Series, aggregate: Aggregate) -> None:
 
 
 def _overflow(aggregate: Aggregate, found: str) -> ResultOverflowError:
-    said = f"{' + '.join(aggregate.of)} adds up to {found}"
+    said = f"{' + '.join(map(str, aggregate.of))} adds up to {found}"
     return ResultOverflowError(f"a sum leaves the range of its type: {said}")

@@ -150,6 +150,7 @@ class _Compiler:
     def _ranked(self, dimensions: Sequence[str]) -> exp.Select:
         """Return the first combinations of dimension values over the whole range."""
         order: list[exp.Expr] = []
+        ranks: list[exp.Expr] = []
         measures = {measure.name: measure for measure in self.plan.measures}
         aliases = {
             dimension.name: (dimension, alias)
@@ -159,6 +160,10 @@ class _Compiler:
         for name in dict.fromkeys((*falling, *aliases)):
             if name in measures:
                 by = self._measure(measures[name])
+                if self.dialect.orders_by_selected:
+                    rank = f"rank {len(ranks) + 1}"
+                    ranks.append(exp.alias_(by, rank, quoted=True))
+                    by = column(rank)
             elif name in aliases:
                 dimension, alias = aliases[name]
                 by = column(alias)
@@ -169,7 +174,9 @@ class _Compiler:
             order.append(exp.Ordered(this=by, desc=falling.get(name, False), nulls_first=False))
         keys = [column(alias) for alias in dimensions]
         kept = exp.alias_(exp.true(), KEPT)
-        ranked = exp.select(*keys, kept).from_(PICKED).group_by(*(key.copy() for key in keys))
+        ranked = (
+            exp.select(*keys, *ranks, kept).from_(PICKED).group_by(*(key.copy() for key in keys))
+        )
         return ranked.order_by(*order).limit(self.plan.limit or 0)
 
     def _kept(self, dimensions: Sequence[str]) -> exp.Select:
@@ -207,7 +214,7 @@ class _Compiler:
 
     def _free_alias(self, name: str) -> str:
         """Return a name that no input has yet, and that no database cuts."""
-        taken = {alias.casefold() for alias in self._picked}
+        taken = {KEPT, *(alias.casefold() for alias in self._picked)}
         alias, n = self._cut(name), 1
         while alias.casefold() in taken:
             n += 1
@@ -260,7 +267,11 @@ class _Compiler:
                 of = inputs[0] if known[0].kind == "integer" else exp.cast(inputs[0], "double")
                 made = self.dialect.quantile(of, aggregate.level or 0.0)
             case "sum":
-                made = exp.Sum(this=reduce(_known_sum, inputs))
+                addends = [
+                    self.dialect.addend(value, one.kind)
+                    for value, one in zip(inputs, known, strict=True)
+                ]
+                made = exp.Sum(this=reduce(_known_sum, addends))
         holds = condition(aggregate.where, self._picked_named, self.dialect)
         if holds is not None:
             made = exp.Filter(this=made, expression=exp.Where(this=holds))

@@ -17,6 +17,8 @@ from majordomo_analytics.plan.patterns import for_postgres
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
+    from majordomo_analytics.plan.fields import Kind
+
 SEPARATORS = ("\n", "\x1f", "\x1e", "\x1d")
 
 
@@ -95,6 +97,10 @@ class Dialect:
     table
         A table of two columns of text; called as the first of the names says, its columns
         as the others do.
+    addend
+        Value of a kind as it is to be added up, where the engine's own sum would wrap.
+    orders_by_selected
+        Whether rows are ordered by an aggregate only if it is selected too.
     """
 
     name: str
@@ -112,6 +118,8 @@ class Dialect:
     )
     iso_weekday: Callable[[exp.Expr], exp.Expr] = lambda date: exp.DayOfWeekIso(this=date)
     table: Callable[[Sequence[str], Sequence[str], Sequence[str]], exp.Expr] = _rows
+    addend: Callable[[exp.Expr, Kind], exp.Expr] = lambda value, kind: value
+    orders_by_selected: bool = False
 
 
 DUCKDB = Dialect(
@@ -122,18 +130,6 @@ DUCKDB = Dialect(
     ),
     table=_split_lists,
 )
-
-SPARK = Dialect(
-    "spark",
-    metadata_value=lambda key: exp.Bracket(this=column("raw_metadata"), expressions=[text(key)]),
-    quantile=lambda of, level: exp.Anonymous(
-        this="PERCENTILE", expressions=[of, exp.Literal.number(level)]
-    ),
-    iso_weekday=lambda date: exp.Add(
-        this=exp.Anonymous(this="WEEKDAY", expressions=[date]), expression=exp.Literal.number(1)
-    ),
-)
-
 
 INDEXED = "indexed_metadata"
 
@@ -195,4 +191,19 @@ POSTGRES = Dialect(
     iso_weekday=lambda date: exp.Extract(this=exp.var("ISODOW"), expression=date),
     table=_unnested_arrays,
     most_name_bytes=63,
+)
+
+
+SPARK = Dialect(
+    "spark",
+    metadata_value=lambda key: exp.Bracket(this=column("raw_metadata"), expressions=[text(key)]),
+    quantile=lambda of, level: exp.Anonymous(
+        this="PERCENTILE", expressions=[of, exp.Literal.number(level)]
+    ),
+    iso_weekday=lambda date: exp.Add(
+        this=exp.Anonymous(this="WEEKDAY", expressions=[date]), expression=exp.Literal.number(1)
+    ),
+    # Sail's sum of 64-bit integers wraps; that of decimals has ten digits to spare.
+    addend=lambda value, kind: exp.cast(value, "decimal(20, 0)") if kind == "integer" else value,
+    orders_by_selected=True,  # Sail looks for a column of that name else
 )

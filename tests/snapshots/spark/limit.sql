@@ -7,12 +7,13 @@ WITH requests AS (
 ), ranked AS (
   SELECT
     `Team`,
+    CAST(SUM(requests.`total_cost`) AS DECIMAL(38, 10)) AS `rank 1`,
     TRUE AS kept
   FROM requests
   GROUP BY
     `Team`
   ORDER BY
-    CAST(SUM(requests.`total_cost`) AS DECIMAL(38, 10)) DESC,
+    `rank 1` DESC,
     `Team` ASC NULLS LAST
   LIMIT 2
 )
@@ -23,7 +24,7 @@ SELECT
   COUNT(*) AS `requests`
 FROM requests
 LEFT JOIN ranked
-  ON requests.`Team` = ranked.`Team`
+  ON requests.`Team` IS NOT DISTINCT FROM ranked.`Team`
 GROUP BY
   `month`,
   COALESCE(ranked.`Team`, '(other)')

@@ -6,16 +6,18 @@ WITH requests AS (
 ), ranked AS (
   SELECT
     `status_code`,
+    CAST(COUNT(*) FILTER(WHERE
+      requests.`status_code` >= 400
+      OR NOT (
+        requests.`outcome` IS NULL OR requests.`outcome` = 'completed'
+      )
+      OR FALSE) AS DOUBLE) / NULLIF(CAST(COUNT(*) AS DOUBLE), 0) AS `rank 1`,
     TRUE AS kept
   FROM requests
   GROUP BY
     `status_code`
   ORDER BY
-    CAST(COUNT(*) FILTER(WHERE
-      requests.`status_code` >= 400
-      OR NOT (
-        requests.`outcome` IS NULL OR requests.`outcome` = 'completed'
-      )) AS DOUBLE) / NULLIF(CAST(COUNT(*) AS DOUBLE), 0) ASC NULLS LAST,
+    `rank 1` ASC NULLS LAST,
     `status_code` ASC NULLS LAST
   LIMIT 2
 )
@@ -26,7 +28,8 @@ SELECT
     requests.`status_code` >= 400
     OR NOT (
       requests.`outcome` IS NULL OR requests.`outcome` = 'completed'
-    )) AS DOUBLE) / NULLIF(CAST(COUNT(*) AS DOUBLE), 0) AS `error_rate`,
+    )
+    OR FALSE) AS DOUBLE) / NULLIF(CAST(COUNT(*) AS DOUBLE), 0) AS `error_rate`,
   COUNT(*) AS `requests`
 FROM requests
 LEFT JOIN ranked

@@ -8,13 +8,14 @@ WITH requests AS (
   SELECT
     `Team`,
     `status_code`,
+    CAST(SUM(requests.`total_cost`) AS DECIMAL(38, 10)) AS `rank 1`,
     TRUE AS kept
   FROM requests
   GROUP BY
     `Team`,
     `status_code`
   ORDER BY
-    CAST(SUM(requests.`total_cost`) AS DECIMAL(38, 10)) DESC,
+    `rank 1` DESC,
     `Team` ASC NULLS LAST,
     `status_code` ASC NULLS LAST
   LIMIT 2
@@ -26,7 +27,7 @@ SELECT
   COUNT(*) AS `requests`
 FROM requests
 INNER JOIN ranked
-  ON requests.`Team` = ranked.`Team`
+  ON requests.`Team` IS NOT DISTINCT FROM ranked.`Team`
   AND requests.`status_code` IS NOT DISTINCT FROM ranked.`status_code`
 GROUP BY
   ranked.`Team`,

@@ -1,0 +1,1 @@
+"""Spark Connect: the plan's SQL run by Spark, Databricks or Sail; the home of pyspark."""
