@@ -35,8 +35,8 @@ from majordomo_analytics.times import TimeRange
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from pyspark.sql.connect.dataframe import DataFrame
     from pyspark.sql.connect.session import SparkSession
+    from pyspark.sql.dataframe import DataFrame
 
     from majordomo_analytics.engines.pinned import Pinned
     from majordomo_analytics.plan.plan import Plan
