@@ -128,7 +128,10 @@ def time_ranges(draw: st.DrawFn, ledger: str) -> tuple[datetime | None, datetime
     instants = sorted(row["requested_at"] for row in make_rows(ledger)) or [*SHAPES[ledger].between]
     places = st.integers(0, len(instants) - 1)
     first, last = (instants[place] for place in sorted(draw(st.tuples(places, places))))
-    return draw(st.sampled_from([(first, last), (first, None), (None, last)]))
+    ranges: list[tuple[datetime | None, datetime | None]] = [
+        (first, last), (first, None), (None, last),
+    ]  # fmt: skip
+    return draw(st.sampled_from(ranges))
 
 
 def filters(ledger: str) -> st.SearchStrategy[Filter]:
