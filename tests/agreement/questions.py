@@ -99,6 +99,8 @@ def questions(draw: st.DrawFn, ledger: str) -> Question:
     dimensions = draw(st.lists(st.sampled_from(names), max_size=3, unique=True))
     known: list[str | Own] = [*ma.MEASURES, *_own(keys)]
     measures = draw(st.lists(st.sampled_from(known), min_size=1, max_size=4, unique_by=_name))
+    # No two columns of a result have one name.
+    dimensions = [name for name in dimensions if name not in {*map(_name, measures)}]
     grain = draw(st.sampled_from([None, None, *GRAINS]))
     limit = draw(st.sampled_from([2, 3, 10, 1, None, None])) if dimensions else None
     columns = [*dimensions, *map(_name, measures), *([grain] if grain else [])]
@@ -126,7 +128,10 @@ def time_ranges(draw: st.DrawFn, ledger: str) -> tuple[datetime | None, datetime
     instants = sorted(row["requested_at"] for row in make_rows(ledger)) or [*SHAPES[ledger].between]
     places = st.integers(0, len(instants) - 1)
     first, last = (instants[place] for place in sorted(draw(st.tuples(places, places))))
-    return draw(st.sampled_from([(first, last), (first, None), (None, last)]))
+    ranges: list[tuple[datetime | None, datetime | None]] = [
+        (first, last), (first, None), (None, last),
+    ]  # fmt: skip
+    return draw(st.sampled_from(ranges))
 
 
 def filters(ledger: str) -> st.SearchStrategy[Filter]:

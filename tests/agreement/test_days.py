@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import polars as pl
 import pytest
@@ -91,7 +92,7 @@ def test_a_range_of_days_is_the_sum_of_its_days(engine: str) -> None:
     """Each day asked for by itself, and the month asked for at once."""
     instants = requests_around("2026-10-25")
     ledger = ma.open(pl.DataFrame({"requested_at": instants}))
-    asked = {"measures": "requests", "timezone": "Europe/Berlin", "engine": engine}
+    asked: dict[str, Any] = {"measures": "requests", "timezone": "Europe/Berlin", "engine": engine}
 
     days = [
         ledger.query(**asked, time_range=f"2026-10-{day:02}").total["requests"]
