@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import majordomo_analytics as ma
-from majordomo_analytics.cli.query import _conditions
+from majordomo_analytics.cli.query import read_conditions
 from majordomo_analytics.plan.filters import read_filters
 
 
@@ -22,10 +22,10 @@ from majordomo_analytics.plan.filters import read_filters
     ],
 )
 def test_a_condition_is_read(typed: str, name: str, condition: tuple[str, str]) -> None:
-    assert read_filters(_conditions([typed])) == read_filters({name: condition})
+    assert read_filters(read_conditions([typed])) == read_filters({name: condition})
 
 
 def test_what_is_none_is_refused() -> None:
     """The message shows the forms."""
     with pytest.raises(ma.FilterError, match="NAME=~PATTERN"):
-        _conditions(["Team"])
+        read_conditions(["Team"])

@@ -14,11 +14,11 @@ import pytest
 
 import majordomo_analytics as ma
 from majordomo_analytics.engines.sql.compiler import compile_plan
-from majordomo_analytics.engines.sql.dialects import DUCKDB, POSTGRES, SPARK, Dialect
+from majordomo_analytics.engines.sql.dialects import DUCKDB, SPARK, Dialect
 from tests.support.requests import write_lake
 
 FOLDER = Path(__file__).parents[1] / "snapshots"
-DIALECTS = (DUCKDB, POSTGRES, SPARK)
+DIALECTS = (DUCKDB, SPARK)
 OCTOBER = ("2026-10-01", "2026-11-01")
 FAMILY = ma.dimension("family", "model", patterns={"^gpt-": "GPT", "^o\\d": "o"}, default="rest")
 TIER = ma.dimension(

@@ -34,17 +34,13 @@ SELECT
     )
   ) AS BIGINT) AS `total_tokens`,
   COUNT(*) FILTER(WHERE
-    `status_code` >= 400
-    OR NOT (
+    `status_code` >= 400 OR NOT (
       `outcome` IS NULL OR `outcome` = 'completed'
-    )
-    OR FALSE) AS `errors`,
+    )) AS `errors`,
   CAST(COUNT(*) FILTER(WHERE
-    `status_code` >= 400
-    OR NOT (
+    `status_code` >= 400 OR NOT (
       `outcome` IS NULL OR `outcome` = 'completed'
-    )
-    OR FALSE) AS DOUBLE) / NULLIF(CAST(COUNT(*) AS DOUBLE), 0) AS `error_rate`,
+    )) AS DOUBLE) / NULLIF(CAST(COUNT(*) AS DOUBLE), 0) AS `error_rate`,
   CAST(CAST(SUM(CAST(`cached_tokens` AS DECIMAL(20, 0))) FILTER(WHERE
     NOT `cached_tokens` IS NULL AND NOT `input_tokens` IS NULL) AS BIGINT) AS DOUBLE) / NULLIF(
     CAST(CAST(SUM(CAST(`input_tokens` AS DECIMAL(20, 0))) FILTER(WHERE

@@ -24,7 +24,7 @@ SELECT
   COUNT(*) AS `requests`
 FROM requests
 LEFT JOIN ranked
-  ON requests.`Team` IS NOT DISTINCT FROM ranked.`Team`
+  ON requests.`Team` = ranked.`Team`
 GROUP BY
   `month`,
   COALESCE(ranked.`Team`, '(other)')

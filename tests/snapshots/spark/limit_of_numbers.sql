@@ -10,8 +10,7 @@ WITH requests AS (
       requests.`status_code` >= 400
       OR NOT (
         requests.`outcome` IS NULL OR requests.`outcome` = 'completed'
-      )
-      OR FALSE) AS DOUBLE) / NULLIF(CAST(COUNT(*) AS DOUBLE), 0) AS `rank 1`,
+      )) AS DOUBLE) / NULLIF(CAST(COUNT(*) AS DOUBLE), 0) AS `rank 1`,
     TRUE AS kept
   FROM requests
   GROUP BY
@@ -28,8 +27,7 @@ SELECT
     requests.`status_code` >= 400
     OR NOT (
       requests.`outcome` IS NULL OR requests.`outcome` = 'completed'
-    )
-    OR FALSE) AS DOUBLE) / NULLIF(CAST(COUNT(*) AS DOUBLE), 0) AS `error_rate`,
+    )) AS DOUBLE) / NULLIF(CAST(COUNT(*) AS DOUBLE), 0) AS `error_rate`,
   COUNT(*) AS `requests`
 FROM requests
 LEFT JOIN ranked

@@ -27,7 +27,7 @@ SELECT
   COUNT(*) AS `requests`
 FROM requests
 INNER JOIN ranked
-  ON requests.`Team` IS NOT DISTINCT FROM ranked.`Team`
+  ON requests.`Team` = ranked.`Team`
   AND requests.`status_code` IS NOT DISTINCT FROM ranked.`status_code`
 GROUP BY
   ranked.`Team`,
