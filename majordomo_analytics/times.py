@@ -25,13 +25,13 @@ Moment: TypeAlias = datetime | date | str
 TimeRangeLike: TypeAlias = "TimeRange | Moment | tuple[Moment | None, Moment | None] | None"
 
 FORMS = (
-    "a day '2026-10-03', month '2026-10', quarter '2026-Q4' or year '2026', "
+    "a day '2026-10-03', ISO week '2026-W41', month '2026-10', quarter '2026-Q4', year '2026', "
     "'today', 'yesterday', 'this month', 'last month', 'month to date', 'last 30 days', '30d', "
     "or a pair (start, end) of which the end is not included"
 )
 
 _PAST = re.compile(r"(?:last\s+)?(\d+)\s*([a-z]+)")
-_CALENDAR = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?|-?Q([1-4]))?", re.IGNORECASE)
+_CALENDAR = re.compile(r"(\d{4})(?:-(\d{2})(?:-(\d{2}))?|-?Q([1-4])|-?W(\d{2}))?", re.IGNORECASE)
 _TO_DATE = re.compile(r"(week|month|quarter|year) to date")
 _CLOCK = re.compile(r"\d{4}-\d{2}-\d{2}[Tt ]\d")
 _UNITS = {
@@ -336,9 +336,12 @@ class _Reader:
         raise _refused(text, f"a time range is {FORMS}")
 
     def _named(self, text: str, match: re.Match[str]) -> TimeRange:
-        """Return the day, month, quarter or year that a text such as ``2026-Q4`` names."""
-        year, month, day, quarter = match.groups()
+        """Return the days that a text such as ``2026-Q4`` names."""
+        year, month, day, quarter, week = match.groups()
         try:
+            if week:
+                first = date.fromisocalendar(int(year), int(week), 1)
+                return self._days(first, first + timedelta(days=7))
             if day:
                 first = date(int(year), int(month), int(day))
                 return self._days(first, first + timedelta(days=1))

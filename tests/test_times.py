@@ -109,3 +109,15 @@ def test_offsets_are_those_of_every_instant(zone: str) -> None:
         instant = start + timedelta(hours=hours)
         listed = [offset for offset in offsets if offset.since <= instant][-1]
         assert listed.ahead == instant.astimezone(info).utcoffset()
+
+
+def test_an_iso_week_begins_on_its_monday() -> None:
+    """The first of 2026 begins in 2025; there is no 54th."""
+    now = datetime(2026, 11, 22, tzinfo=UTC)
+    utc = ZoneInfo("UTC")
+
+    week = read_time_range("2026-W01", timezone=utc, now=now)
+
+    assert week == read_time_range(("2025-12-29", "2026-01-05"), timezone=utc, now=now)
+    with pytest.raises(TimeRangeError, match="no such date"):
+        read_time_range("2026-W54", timezone=utc, now=now)

@@ -348,7 +348,9 @@ def test_a_key_is_not_trusted_if_it_stopped_being_promoted_meanwhile(
         "update llm_requests_metadata_keys set is_active = false where key_name = 'Team'",
         "update llm_requests set indexed_metadata = indexed_metadata - 'Team'",
     )
-    late = ma.Ledger(type(ledger.source)("late", ledger.source.pin, engines={"postgres": lambda _: engine}))
+    late = ma.Ledger(
+        type(ledger.source)("late", ledger.source.pin, engines={"postgres": lambda _: engine})
+    )
 
     assert late.query("requests", filters={"Team": "legal"}).total == {"requests": 2}
 
