@@ -20,6 +20,7 @@ import pyarrow as pa
 
 from majordomo_analytics.engines.base import Selected
 from majordomo_analytics.engines.export import export_statement
+from majordomo_analytics.engines.keys import keys_frame, keys_statement
 from majordomo_analytics.engines.pinned import ParquetFiles, days_held, files_in
 from majordomo_analytics.engines.sql.compiler import TABLE, compile_plan, compile_requests
 from majordomo_analytics.engines.sql.dialects import DUCKDB
@@ -27,7 +28,7 @@ from majordomo_analytics.errors import LakeError, QueryError, ResultOverflowErro
 from majordomo_analytics.lake.filling import spellings_of
 from majordomo_analytics.plan.fields import Catalogue, Kind, column_kind
 from majordomo_analytics.records.columns import BY_NAME, COLUMNS, PROMOTED_PREFIX
-from majordomo_analytics.records.metadata import canonical_name, lookup_name
+from majordomo_analytics.records.metadata import lookup_name
 from majordomo_analytics.times import TimeRange
 
 if TYPE_CHECKING:
@@ -37,8 +38,6 @@ if TYPE_CHECKING:
     from majordomo_analytics.engines.export import ExportFormat
     from majordomo_analytics.engines.pinned import Pinned
     from majordomo_analytics.plan.plan import Plan
-
-MOST_TOP_VALUES = 10
 
 SETTINGS: dict[str, str | bool | int | float | list[str]] = {
     "autoinstall_known_extensions": False,
@@ -110,54 +109,18 @@ class DuckDBEngine:
 
     def metadata_keys(self, plan: Plan) -> pl.DataFrame:
         """Return the metadata keys among the plan's requests, most used first."""
-        chosen = compile_requests(plan, DUCKDB, limit=None)
-        # Should a request have one key in two spellings, it counts once, in the canonical
-        # one: capitals come first.
-        once = """
+        chosen = compile_requests(plan, DUCKDB, limit=None, ordered=False)
+        entries = """
             SELECT
-              name, ANY_VALUE(requested_at) AS requested_at, ARG_MIN(value, spelling) AS value
-            FROM entries WHERE value IS NOT NULL GROUP BY row, name
-        """
-        if all(len(spellings) == 1 for spellings in self._stored_keys.values()):
-            once = "SELECT name, requested_at, value FROM entries WHERE value IS NOT NULL"
-        statement = f"""
-            WITH chosen AS (
-              SELECT ROW_NUMBER() OVER () AS row, requested_at, raw_metadata FROM ({chosen})
-            ), each AS (
+              row, requested_at, CAST(entry.key AS TEXT) AS spelling,
+              CAST(entry.value AS TEXT) AS value
+            FROM (
               SELECT row, requested_at, UNNEST(MAP_ENTRIES(raw_metadata)) AS entry FROM chosen
-            ), entries AS (
-              SELECT
-                row, requested_at, CAST(entry.key AS TEXT) AS spelling,
-                LOWER(REPLACE(CAST(entry.key AS TEXT), '_', '-')) AS name,
-                CAST(entry.value AS TEXT) AS value
-              FROM each
-            ), once AS ({once}), by_value AS (
-              SELECT
-                name, value, COUNT(*) AS requests,
-                MIN(requested_at) AS first_seen, MAX(requested_at) AS last_seen,
-                ROW_NUMBER() OVER (PARTITION BY name ORDER BY COUNT(*) DESC, value) AS rank
-              FROM once GROUP BY name, value
             )
-            SELECT
-              name,
-              CAST(SUM(requests) AS BIGINT) AS requests,
-              SUM(requests) / (SELECT COUNT(*) FROM chosen) AS coverage,
-              COUNT(*) AS distinct_values,
-              MIN(first_seen) AS first_seen,
-              MAX(last_seen) AS last_seen,
-              LIST(STRUCT_PACK(value := value, requests := requests) ORDER BY rank)
-                FILTER (WHERE rank <= {MOST_TOP_VALUES}) AS top_values
-            FROM by_value GROUP BY name
         """
+        statement = keys_statement(chosen, entries, "ARG_MIN(value, spelling)")
         with self._reading(plan.time_range) as cursor:
-            found = _fetch(cursor, statement)
-        names = [canonical_name(name) for name in found["name"]]
-        promoted = set(self._catalogue.promoted)
-        named = found.with_columns(
-            pl.Series("name", names, pl.String),
-            pl.Series("promoted", [name in promoted for name in names], pl.Boolean),
-        )
-        return named.sort(["requests", "name"], descending=[True, False])
+            return keys_frame(_fetch(cursor, statement), self._catalogue.promoted)
 
     def sql(self, statement: str) -> pl.DataFrame:
         """Return what a statement of the user's own over `llm_requests` gives."""

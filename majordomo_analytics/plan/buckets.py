@@ -6,6 +6,7 @@ A bucket is named by its beginning: an instant for minutes and hours, a local da
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, TypeAlias
 
 from majordomo_analytics.errors import QueryError
@@ -49,10 +50,12 @@ def buckets_between(plan: Plan, within: TimeRange) -> list[Bucket]:
         return list(_instants(_LENGTH[grain], start, end, plan.zone))
     first = start.astimezone(plan.zone).date()
     last = (end - timedelta(microseconds=1)).astimezone(plan.zone).date()
+    left_out = _dates_left_out(start, end, plan.zone) if grain == "day" else frozenset()
     found: list[Bucket] = []
     here = start_of(grain, first, plan.calendar)
     while here <= last:
-        found.append(here)
+        if here not in left_out:
+            found.append(here)
         here = _next(grain, here, plan.calendar)
     return found
 
@@ -77,6 +80,18 @@ def _instants_of(grain: TimeGrain, bucket: Bucket, plan: Plan) -> tuple[datetime
         return bucket.astimezone(UTC), bucket.astimezone(UTC) + _LENGTH[grain]
     following = _next(grain, bucket, plan.calendar)
     return start_of_day(bucket, plan.zone), start_of_day(following, plan.zone)
+
+
+def _dates_left_out(start: datetime, end: datetime, zone: ZoneInfo) -> frozenset[date]:
+    """Return the dates that never were: a zone that moves over the date line skips one."""
+    found: set[date] = set()
+    offsets = offsets_between(zone, start, end)
+    for before, after in pairwise(offsets):
+        day = (after.since + before.ahead + timedelta(days=1, microseconds=-1)).date()
+        while (after.since + after.ahead).date() > day:
+            found.add(day)
+            day += timedelta(days=1)
+    return frozenset(found)
 
 
 def _next(grain: TimeGrain, begun: date, calendar: Calendar) -> date:

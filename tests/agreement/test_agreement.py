@@ -57,7 +57,9 @@ class Opened:
         answers: dict[str, QueryResult | None] = {}
         for road, ledger in self.ledgers.items():
             try:
-                answers[road] = ledger.query(**question.asked(), engine=ROADS[road][1])
+                answers[road] = ledger.query(
+                    **question.asked(), fill_gaps=False, engine=ROADS[road][1]
+                )
             except ma.ResultOverflowError:
                 answers[road] = None
         return answers

@@ -56,7 +56,7 @@ def test_buckets_hold_what_the_clock_says(zone: str, day: str, hours: float, eng
     counts = {}
     for grain in ("hour", "day", "week", "month", "quarter", "year"):
         question = Question(("requests", "total_cost"), time_grain=grain, timezone=zone)
-        rows = ledger.query(**question.asked(), engine=engine).to_polars()
+        rows = ledger.query(**question.asked(), fill_gaps=False, engine=engine).to_polars()
         if grain == "hour":  # to Python, the two hours of one name are equal
             rows = rows.with_columns(pl.col("hour").dt.convert_time_zone("UTC"))
         expected = Counter(bucket(instant, question) for instant in instants)
@@ -92,7 +92,7 @@ def test_a_range_of_days_is_the_sum_of_its_days(engine: str) -> None:
     """Each day asked for by itself, and the month asked for at once."""
     instants = requests_around("2026-10-25")
     ledger = ma.open(pl.DataFrame({"requested_at": instants}))
-    asked: dict[str, Any] = {"measures": "requests", "timezone": "Europe/Berlin", "engine": engine}
+    asked: Any = {"measures": "requests", "timezone": "Europe/Berlin", "engine": engine}
 
     days = [
         ledger.query(**asked, time_range=f"2026-10-{day:02}").total["requests"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import importlib.util
 import math
 import random
 import re
@@ -525,10 +524,7 @@ def test_a_result_wider_than_postgres_can_give_is_refused_before_it_runs(
 
 def test_without_its_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """Instead of failing to import."""
-    found = importlib.util.find_spec
-    monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name == "psycopg" else found(name)
-    )
+    monkeypatch.setattr("majordomo_analytics.ledger.sources.find_spec", lambda name: None)
 
     with pytest.raises(ma.MissingExtraError, match=re.escape("majordomo-analytics[postgres]")):
         ma.open("postgresql://localhost/llm")

@@ -59,6 +59,15 @@ def test_every_instant_is_in_one_of_them(
     assert found == sorted(found)
 
 
+def test_a_date_that_a_zone_left_out_is_no_bucket() -> None:
+    """Samoa went from the 29th of December 2011 to the 31st."""
+    within = TimeRange(datetime(2011, 12, 28, tzinfo=UTC), datetime(2012, 1, 2, tzinfo=UTC))
+
+    days = buckets_between(plan_of("day", "Pacific/Apia"), within)
+
+    assert [day.day for day in days] == [27, 28, 29, 31, 1, 2]
+
+
 def test_fiscal_months_follow_the_calendar() -> None:
     """A month from the 26th on is named by that day."""
     plan = plan_of("month", "UTC")

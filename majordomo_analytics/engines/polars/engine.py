@@ -11,6 +11,7 @@ import polars as pl
 import pyarrow as pa
 
 from majordomo_analytics.engines.base import Selected
+from majordomo_analytics.engines.keys import MOST_TOP_VALUES, keys_frame
 from majordomo_analytics.engines.pinned import ParquetFiles, days_held
 from majordomo_analytics.engines.polars.columns import kind_of
 from majordomo_analytics.engines.polars.compiler import Answering
@@ -75,37 +76,40 @@ class PolarsEngine:
 
     def metadata_keys(self, plan: Plan) -> pl.DataFrame:
         """Return the metadata keys among the plan's requests, most used first."""
-        key, value = (pl.col("entry").struct.field(name) for name in ("key", "value"))
+        spelling, value = (pl.col("entry").struct.field(name) for name in ("key", "value"))
+        name = pl.col("key").str.replace_all("_", "-", literal=True).str.to_lowercase()
         with _told_plainly():
-            entries = (
-                self._answering(plan)
-                .limited()
-                .select("requested_at", pl.col("raw_metadata").map.entries().alias("entry"))
-                .explode("entry", empty_as_null=False, keep_nulls=False)
-                .select("requested_at", key, value)
-                .filter(pl.col("value").is_not_null())
-            )
-            found = (
-                entries.with_columns(
-                    pl.col("key").str.replace_all("_", "-", literal=True).str.to_lowercase()
+            chosen = self._answering(plan).limited().with_row_index("row")
+            count = chosen.select(pl.len()).collect(engine="streaming").item()
+            by_value = (
+                chosen.select(
+                    "row", "requested_at", pl.col("raw_metadata").map.entries().alias("entry")
                 )
-                .group_by("key")
+                .explode("entry", empty_as_null=False, keep_nulls=False)
+                .select("row", "requested_at", spelling, value)
+                .filter(pl.col("value").is_not_null())
+                .with_columns(name.alias("name"))
+                .group_by("row", "name")
+                .agg(pl.col("requested_at").min(), pl.col("value").sort_by("key").first())
+                .group_by("name", "value")
                 .agg(
                     pl.len().cast(pl.Int64).alias("requests"),
-                    pl.col("value").n_unique().cast(pl.Int64).alias("distinct_values"),
                     pl.col("requested_at").min().alias("first_seen"),
                     pl.col("requested_at").max().alias("last_seen"),
                 )
                 .collect(engine="streaming")
             )
-        names = [canonical_name(name) for name in found["key"]]
-        promoted = set(self._catalogue.promoted)
-        named = found.select(
-            pl.Series("name", names, pl.String),
-            pl.exclude("key"),
-            pl.Series("promoted", [name in promoted for name in names], pl.Boolean),
+        by_value = by_value.sort("name", "requests", "value", descending=[False, True, False])
+        found = by_value.with_columns(
+            pl.int_range(1, pl.len() + 1).over("name").alias("place"),
+            pl.col("requests").sum().over("name").alias("all_requests"),
+            pl.len().over("name").cast(pl.Int64).alias("distinct_values"),
+            pl.col("first_seen").min().over("name"),
+            pl.col("last_seen").max().over("name"),
+            pl.lit(count).alias("chosen"),
         )
-        return named.sort(["requests", "name"], descending=[True, False])
+        found = found.filter(pl.col("place") <= MOST_TOP_VALUES)
+        return keys_frame(found, self._catalogue.promoted)
 
     def sql(self, statement: str) -> pl.DataFrame:
         """Refuse: Polars is asked by expressions."""

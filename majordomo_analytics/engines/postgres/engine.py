@@ -13,6 +13,7 @@ import polars as pl
 import pyarrow as pa
 
 from majordomo_analytics.engines.base import Selected
+from majordomo_analytics.engines.keys import keys_frame, keys_statement
 from majordomo_analytics.engines.postgres.columns import known_columns, stored_columns
 from majordomo_analytics.engines.postgres.tables import by_spelling, registered_keys
 from majordomo_analytics.engines.sql.compiler import TABLE, compile_plan, compile_requests
@@ -123,13 +124,10 @@ class PostgresEngine:
                 stored=self._stored(plan),
                 ordered=False,
             )
-            found = self._database.read(_KEYS.format(chosen=chosen))
-        names = [canonical_name(name) for name in found["name"]]
-        named = found.with_columns(
-            pl.Series("name", names, pl.String),
-            pl.Series("promoted", [name in self._promoted for name in names], pl.Boolean),
-        )
-        return named.sort(["requests", "name"], descending=[True, False])
+            first = '(ARRAY_AGG(value ORDER BY spelling COLLATE "C"))[1]'
+            statement = keys_statement(chosen, _ENTRIES, first, collated=' COLLATE "C"')
+            found = self._database.read(statement)
+        return keys_frame(found, self._promoted)
 
     def sql(self, statement: str) -> pl.DataFrame:
         """Return what a statement of the user's own over `llm_requests` gives."""
@@ -188,20 +186,11 @@ class PostgresEngine:
         return {**self._columns, **values}
 
 
-_KEYS = """
-SELECT
-  LOWER(REPLACE(entry.key, '_', '-')) AS name,
-  COUNT(*) AS requests,
-  COUNT(DISTINCT entry.value) AS distinct_values,
-  MIN(requested_at) AS first_seen,
-  MAX(requested_at) AS last_seen
-FROM (
-{chosen}
-) AS chosen, JSONB_EACH_TEXT(
+_ENTRIES = """
+SELECT row, requested_at, entry.key AS spelling, entry.value AS value
+FROM chosen, JSONB_EACH_TEXT(
   CASE JSONB_TYPEOF(raw_metadata) WHEN 'object' THEN raw_metadata END
 ) AS entry
-WHERE entry.value IS NOT NULL
-GROUP BY 1
 """
 
 

@@ -21,6 +21,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from majordomo_analytics.engines.base import Selected
+from majordomo_analytics.engines.keys import keys_frame, keys_statement
 from majordomo_analytics.engines.spark.columns import kind_of, plain, readable, select_list
 from majordomo_analytics.engines.spark.server import Server, read_address
 from majordomo_analytics.engines.sql.compiler import TABLE, compile_plan, compile_requests
@@ -100,25 +101,10 @@ class SparkEngine:
 
     def metadata_keys(self, plan: Plan) -> pl.DataFrame:
         """Return the metadata keys among the plan's requests, most used first."""
-        chosen = compile_requests(plan, SPARK, limit=None)
-        statement = f"""
-            SELECT
-              LOWER(REPLACE(key, '_', '-')) AS name,
-              COUNT(*) AS requests,
-              COUNT(DISTINCT value) AS distinct_values,
-              MIN(requested_at) AS first_seen,
-              MAX(requested_at) AS last_seen
-            FROM (SELECT requested_at, EXPLODE(raw_metadata) AS (key, value) FROM ({chosen}))
-            WHERE value IS NOT NULL GROUP BY LOWER(REPLACE(key, '_', '-'))
-        """  # noqa: S608 - compiled by us, every value a literal
-        found = self._fetch(statement, plan.time_range)
-        names = [canonical_name(name) for name in found["name"]]
-        promoted = set(self._catalogue.promoted)
-        named = found.with_columns(
-            pl.Series("name", names, pl.String),
-            pl.Series("promoted", [name in promoted for name in names], pl.Boolean),
-        )
-        return named.sort(["requests", "name"], descending=[True, False])
+        chosen = compile_requests(plan, SPARK, limit=None, ordered=False)
+        entries = "SELECT row, requested_at, EXPLODE(raw_metadata) AS (spelling, value) FROM chosen"
+        statement = keys_statement(chosen, entries, "MIN_BY(value, spelling)")
+        return keys_frame(self._fetch(statement, plan.time_range), self._catalogue.promoted)
 
     def sql(self, statement: str) -> pl.DataFrame:
         """Return what a statement of the user's own over `llm_requests` gives."""
