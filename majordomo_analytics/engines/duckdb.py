@@ -8,6 +8,7 @@ question needs, in the types of our own table of columns.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from contextlib import closing, contextmanager
 from datetime import timedelta
@@ -377,8 +378,13 @@ def _read_parquet(paths: Sequence[str]) -> str:
     return f"read_parquet({_list(paths)}, union_by_name = true, hive_partitioning = false)"
 
 
-def _list(values: Sequence[str]) -> str:
-    return f"[{', '.join(map(_text, values))}]"
+def _list(paths: Sequence[str]) -> str:
+    return f"[{', '.join(_text(_as_pattern(path)) for path in paths)}]"
+
+
+def _as_pattern(path: str) -> str:
+    """Return the pattern that only this file matches: DuckDB takes each path for one."""
+    return path if "://" in path else re.sub(r"[*?\[]", r"[\g<0>]", path)
 
 
 def _text(value: str) -> str:
