@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from majordomo_analytics.engines.base import Selected
 from majordomo_analytics.engines.export import export_statement
+from majordomo_analytics.engines.frames import frame_of
 from majordomo_analytics.engines.pinned import ParquetFiles, days_held, files_in
 from majordomo_analytics.engines.sql.compiler import TABLE, compile_plan, compile_requests
 from majordomo_analytics.engines.sql.dialects import DUCKDB
@@ -354,8 +355,7 @@ def _fetch(cursor: duckdb.DuckDBPyConnection, statement: str) -> pl.DataFrame:
     if found is None:
         message = "the statement gives no rows; write a SELECT over llm_requests"
         raise QueryError(message)
-    frame = pl.from_arrow(found.to_arrow_table())
-    return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
+    return frame_of(found.to_arrow_table())
 
 
 @contextmanager
