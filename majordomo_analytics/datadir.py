@@ -16,7 +16,7 @@ DRAFT = "majordomo.new"
 NOBODYS = frozenset({DRAFT, "lost+found"})
 """What makes a folder no less empty: our own unfinished marker, the disk's own folder."""
 
-UNUSABLE = re.compile(r"[\[\]\\\x00-\x1f\x7f]|%[0-9A-Fa-f]{2}")
+UNUSABLE = re.compile(r"[\[\]\\^|\x00-\x1f\x7f\ud800-\udfff]|%[0-9A-Fa-f]{2}")
 """What the lake's library takes for something else in a path, or does not take at all."""
 
 
@@ -129,8 +129,8 @@ class DataDirectory:
         if unusable is not None:
             message = (
                 f"the path {str(root.resolve())!r} has {unusable[0]!r} in it, with which no lake "
-                "can be made; name a folder without brackets, backslashes, control characters "
-                "and percent escapes"
+                "can be made; name a folder in UTF-8, without brackets, backslashes, carets, "
+                "bars, control characters and percent escapes"
             )
             raise DataDirectoryError(message)
         if root.exists() and not root.is_dir():

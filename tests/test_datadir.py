@@ -144,7 +144,10 @@ def test_places_inside_are_where_other_readers_expect_them(tmp_path: Path) -> No
     assert directory.api_keys == tmp_path / "api_keys.sqlite"
 
 
-@pytest.mark.parametrize("name", ["a[b", "a]b", "a\\b", "a\nb", "a\x7fb", "a%41b", "a%20b"])
+@pytest.mark.parametrize(
+    "name",
+    ["a[b", "a]b", "a\\b", "a\nb", "a\x7fb", "a%41b", "a%20b", "a^b", "a|b", "a\udcffb"],
+)
 def test_a_path_that_no_lake_can_have_is_refused_and_not_made(tmp_path: Path, name: str) -> None:
     with pytest.raises(DataDirectoryError, match="no lake can be made"):
         DataDirectory.create(tmp_path / name / "data")

@@ -8,6 +8,7 @@ question needs, in the types of our own table of columns.
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from contextlib import closing, contextmanager
 from datetime import timedelta
@@ -20,6 +21,7 @@ import pyarrow as pa
 
 from majordomo_analytics.engines.base import Selected
 from majordomo_analytics.engines.export import export_statement
+from majordomo_analytics.engines.frames import frame_of
 from majordomo_analytics.engines.keys import keys_frame, keys_statement
 from majordomo_analytics.engines.pinned import ParquetFiles, days_held, files_in
 from majordomo_analytics.engines.sql.compiler import TABLE, compile_plan, compile_requests
@@ -316,8 +318,7 @@ def _fetch(cursor: duckdb.DuckDBPyConnection, statement: str) -> pl.DataFrame:
     if found is None:
         message = "the statement gives no rows; write a SELECT over llm_requests"
         raise QueryError(message)
-    frame = pl.from_arrow(found.to_arrow_table())
-    return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
+    return frame_of(found.to_arrow_table())
 
 
 @contextmanager
@@ -340,8 +341,13 @@ def _read_parquet(paths: Sequence[str]) -> str:
     return f"read_parquet({_list(paths)}, union_by_name = true, hive_partitioning = false)"
 
 
-def _list(values: Sequence[str]) -> str:
-    return f"[{', '.join(map(_text, values))}]"
+def _list(paths: Sequence[str]) -> str:
+    return f"[{', '.join(_text(_as_pattern(path)) for path in paths)}]"
+
+
+def _as_pattern(path: str) -> str:
+    """Return the pattern that only this file matches: DuckDB takes each path for one."""
+    return path if "://" in path else re.sub(r"[*?\[]", r"[\g<0>]", path)
 
 
 def _text(value: str) -> str:

@@ -1,9 +1,9 @@
 """Erase one value of a metadata key from the lake, a day at a time, while others append.
 
-A day that holds the value is written anew and exchanged in one commit, which fails should
-anybody have added or removed files of that day meanwhile; then it is done again from what
-is there. A day that is done holds the value no more: whoever is killed amid it goes on
-there when called again.
+A day that holds the value is written anew and exchanged in one commit, which is refused
+should anybody have added files of that day meanwhile; then it is done again from what is
+there. A day that is done holds the value no more: whoever is killed amid it goes on there
+when called again.
 """
 
 from __future__ import annotations
@@ -15,22 +15,15 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from deltalake import DeltaTable, write_deltalake
-from deltalake.exceptions import CommitFailedError, DeltaError
 
 from majordomo_analytics.errors import LakeError, LakeNotFoundError
 from majordomo_analytics.lake.maintenance import maintenance
 from majordomo_analytics.lake.registry import forget_removed, store_of
-from majordomo_analytics.lake.table import (
-    MOST_COMMIT_ATTEMPTS,
-    PARTITION_COLUMN,
-    LakeFile,
-    take_snapshot,
-)
-from majordomo_analytics.records.columns import promoted_column
+from majordomo_analytics.lake.rewriting import OvertakenError, rewrite
+from majordomo_analytics.lake.table import MOST_COMMIT_ATTEMPTS, LakeFile, take_snapshot
+from majordomo_analytics.records.columns import PROMOTED_PREFIX
 from majordomo_analytics.records.flags import ERASED
-from majordomo_analytics.records.metadata import canonical_name, lookup_name
-from majordomo_analytics.records.schemas import promoted_keys
+from majordomo_analytics.records.metadata import lookup_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -127,7 +120,7 @@ def erase_from_lake(
         take_snapshot(uri)
     except LakeNotFoundError:
         return ErasedFromLake()
-    with maintenance(uri, doing="erasure"):
+    with maintenance(uri, doing="erasure") as lake:
         days: dict[date, None] = {}
         for file in take_snapshot(uri).files:
             if file.requested_date not in days and _holds(file, erasure):
@@ -135,7 +128,7 @@ def erase_from_lake(
             on_rows(file.rows)
         requests = 0
         for day in days:
-            requests += _rewrite(uri, day, erasure, calm, on_rows)
+            requests += _rewrite(lake, day, erasure, calm, on_rows)
         forget_removed(take_snapshot(uri), store_of(uri))
     return ErasedFromLake(requests, len(days))
 
@@ -189,7 +182,7 @@ def _read(file: LakeFile, columns: list[str] | None = None) -> Iterator[pa.Table
 
 
 def _rewrite(
-    uri: str | Path,
+    lake: Path,
     day: date,
     erasure: Erasure,
     calm: Callable[[], Calm],
@@ -198,113 +191,48 @@ def _rewrite(
     """Exchange the files of a day; return how many requests were meant."""
     for attempt in range(1, MOST_COMMIT_ATTEMPTS + 1):
         with nullcontext() if attempt <= UNDISTURBED_ATTEMPTS else calm():
-            snapshot = take_snapshot(uri)
-            written = _Written(snapshot.schema, snapshot.files_between(day, day), erasure)
+            erased = _Erased(erasure)
+            files = take_snapshot(lake).files_between(day, day)
             try:
-                _exchange(DeltaTable(str(uri), version=snapshot.version), day, written)
-            except CommitFailedError as error:
-                if attempt == MOST_COMMIT_ATTEMPTS:
-                    message = (
-                        f"the lake at {str(uri)!r} refused the day {day} {attempt} times, since "
-                        f"others wrote to it; erase again when they do less: {error}"
-                    )
-                    raise LakeError(message) from error
-                continue
-            except (DeltaError, OSError, pa.ArrowException) as error:
-                message = f"the day {day} of the lake at {str(uri)!r} cannot be written: {error}"
-                raise LakeError(message) from error
-            on_rows(written.rows)
-            return written.meant
-    return 0
-
-
-def _exchange(table: DeltaTable, day: date, written: _Written) -> None:
-    predicate = f"{PARTITION_COLUMN} = '{day.isoformat()}'"
-    if written.nothing_is_left():
-        table.delete(predicate)
-        return
-    reader = pa.RecordBatchReader.from_batches(written.schema, written.batches())
-    write_deltalake(table, reader, mode="overwrite", predicate=predicate)
-
-
-class _Written:
-    """The rows of a day as they are written anew."""
-
-    def __init__(self, schema: pa.Schema, files: tuple[LakeFile, ...], erasure: Erasure) -> None:
-        self.schema = schema
-        self.rows = 0
-        self.meant = 0
-        self._files = files
-        self._erasure = erasure
-        self._promoted = promoted_keys(schema)
-
-    def nothing_is_left(self) -> bool:
-        """Whether the day has no row of anybody else."""
-        if not self._erasure.rows:
-            return False
-        for file in self._files:
-            for rows in _read(file, METADATA_ONLY):
-                meant = _count(rows, self._erasure)
-                self.meant += meant
-                if meant < rows.num_rows:
-                    self.meant = 0
-                    return False
-        return True
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        for file in self._files:
-            for rows in _read(file):
-                whole = self._completed(rows, file)
-                self.rows += whole.num_rows
-                yield from self._without(whole).to_batches()
-
-    def _completed(self, rows: pa.Table, file: LakeFile) -> pa.Table:
-        """Return rows with all columns of the lake.
-
-        A key that was promoted after the file was written has no column in it, and would
-        get one that is null throughout, which reads as if no request had the key.
-        """
-        columns: dict[str, Any] = {}
-        for field_ in self.schema:
-            if field_.name in rows.column_names:
-                columns[field_.name] = rows.column(field_.name).cast(field_.type)
-            elif field_.name == PARTITION_COLUMN:
-                columns[field_.name] = pa.repeat(
-                    pa.scalar(file.requested_date, field_.type), rows.num_rows
-                )
+                rewrite(lake, files, on_rows=on_rows, change=erased.of)
+            except OvertakenError as error:
+                overtaken = error
             else:
-                columns[field_.name] = pa.nulls(rows.num_rows, field_.type)
-        for key in self._promoted:
-            column = promoted_column(key)
-            if column not in rows.column_names:
-                columns[column] = _values_of(rows.column("raw_metadata"), key)
-        return pa.table(columns, schema=self.schema)
+                return erased.requests
+    message = (
+        f"the lake at {str(lake)!r} refused the day {day} {MOST_COMMIT_ATTEMPTS} times, since "
+        f"others wrote to it; erase again when they do less: {overtaken}"
+    )
+    raise LakeError(message)
 
-    def _without(self, rows: pa.Table) -> pa.Table:
+
+class _Erased:
+    """Rows as they are without the value, and how many requests were meant."""
+
+    def __init__(self, erasure: Erasure) -> None:
+        self.requests = 0
+        self._erasure = erasure
+
+    def of(self, rows: pa.Table) -> pa.Table:
         rows = rows.combine_chunks()
         meant = [number for batch in rows.to_batches() for number in _meant(batch, self._erasure)]
         if not meant:
             return rows
-        self.meant += len(meant)
+        self.requests += len(meant)
         others = sorted(set(range(rows.num_rows)) - set(meant))
+        rest = rows.take(pa.array(others, pa.int64()))
         if self._erasure.rows:
-            return rows.take(pa.array(others, pa.int64()))
-        changed = [self._erased(row) for row in rows.take(meant).to_pylist()]
-        both = pa.concat_tables(
-            [
-                rows.take(pa.array(others, pa.int64())),
-                pa.Table.from_pylist(changed, schema=self.schema),
-            ]
-        )
-        order = sorted(range(rows.num_rows), key=[*others, *meant].__getitem__)
-        return both.take(pa.array(order, pa.int64()))
+            return rest
+        changed = [self._without(row) for row in rows.take(meant).to_pylist()]
+        return pa.concat_tables([rest, pa.Table.from_pylist(changed, schema=rows.schema)])
 
-    def _erased(self, row: dict[str, Any]) -> dict[str, Any]:
+    def _without(self, row: dict[str, Any]) -> dict[str, Any]:
         gone = self._erasure.gone
         row["raw_metadata"] = list(self._erasure.leaves(dict(row["raw_metadata"])).items())
-        for key in self._promoted:
-            if lookup_name(key) in gone:
-                row[promoted_column(key)] = None
+        for column in row:
+            key = column.removeprefix(PROMOTED_PREFIX)
+            if key != column and lookup_name(key) in gone:
+                row[column] = None
         row["request_path"] = path_without(row["request_path"], row["response_id"])
         for column in IDENTIFYING:
             row[column] = None
@@ -315,12 +243,3 @@ class _Written:
 def path_without(path: str, response_id: str | None) -> str:
     """Return a path without the id of a response in it."""
     return path.replace(response_id, ERASED_TEXT) if response_id else path
-
-
-def _values_of(metadata: pa.ChunkedArray, key: str) -> pa.ChunkedArray:
-    """Return the value of a key in each map, as queries of older files read it."""
-    found = [
-        pc.map_lookup(metadata, pa.scalar(spelling, pa.string()), "first")
-        for spelling in (canonical_name(key), key.lower())
-    ]
-    return pc.coalesce(*found)

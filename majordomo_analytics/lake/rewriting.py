@@ -1,9 +1,9 @@
-"""Put files of one day into the place of others, with the same rows, in one commit.
+"""Put files of one day into the place of others in one commit, with what is in them.
 
-What is written is sorted and has the column of every promoted key. Readers see the files
-before or those after, never both: the commit is refused if anybody else made one since the
-files were last seen to be there, and is then tried again. Whoever calls holds the lock of
-`lake.maintenance`, so that nobody else of ours takes files away meanwhile.
+What is written is sorted and has the column of every promoted key, and of no other. Readers
+see the files before or those after, never both: the commit is refused if anybody else made
+one since the files were last seen to be there, and is then tried again. Whoever calls holds
+the lock of `lake.maintenance`, so that nobody else of ours takes files away meanwhile.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from majordomo_analytics.lake.table import (
     open_table,
     promoted_of,
     schema_of,
+    snapshot_of,
 )
 from majordomo_analytics.records.columns import promoted_column
 
@@ -52,6 +53,10 @@ MOST_COMMIT_ATTEMPTS = 50
 LONGEST_PAUSE_S = 0.5
 NO_HOOKS = PostCommitHookProperties(create_checkpoint=False, cleanup_expired_logs=False)
 """A checkpoint that fails would look like a commit that did."""
+
+
+class OvertakenError(LakeError):
+    """Somebody added rows to a day of which all were to be changed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +86,7 @@ def rewrite(
     *,
     target_bytes: int = TARGET_BYTES,
     on_rows: Callable[[int], None] = lambda _: None,
+    change: Callable[[pa.Table], pa.Table] | None = None,
 ) -> Rewritten:
     """Write the rows of some files of one UTC day anew, and have the table name those.
 
@@ -98,9 +104,14 @@ def rewrite(
         A file is ended once it is as large as this.
     on_rows
         Called with how many rows were written, as they are.
+    change
+        Given some rows in today's columns, without that of the day, returns what is to
+        stand for them. Without it, rows stay what they are.
 
     Raises
     ------
+    OvertakenError
+        If rows are changed, and the day has files by now that are not among `files`.
     LakeError
         If a file cannot be read or written, somebody else took one away, or the table
         refused the commit too often; the table is as it was then.
@@ -117,13 +128,21 @@ def rewrite(
     order = [promoted_column(key) for key in promoted[:1]] + ["requested_at"]
     day_folder = lake / f"{PARTITION_COLUMN}={files[0].requested_date.isoformat()}"
     outputs = _Outputs(day_folder, schema, statistics_columns(promoted), target_bytes)
+    read = 0
+
+    def taken(rows: pa.Table) -> pa.Table:
+        nonlocal read
+        read += rows.num_rows
+        rows = _fitting(rows, schema)
+        return rows if change is None else change(rows)
+
     try:
-        for run in _runs(files, schema):
+        for run in _runs(files, taken):
             outputs.write(run.sort_by([(name, "ascending") for name in order]))
             on_rows(run.num_rows)
         outputs.close(mode=Path(files[0].uri).stat().st_mode & 0o777)
-        if outputs.rows != (expected := sum(file.rows for file in files)):
-            message = f"files that the log says hold {expected} rows hold {outputs.rows}"
+        if read != (expected := sum(file.rows for file in files)):
+            message = f"files that the log says hold {expected} rows hold {read}"
             raise LakeError(message)
     except BaseException as error:
         outputs.discard()
@@ -131,7 +150,7 @@ def rewrite(
             message = f"the lake at {str(lake)!r} cannot be written anew: {error}"
             raise LakeError(message) from error
         raise
-    _replace(lake, files, outputs)
+    _replace(lake, files, outputs, is_changed=change is not None)
     return Rewritten(
         len(files),
         len(outputs.paths),
@@ -141,14 +160,14 @@ def rewrite(
     )
 
 
-def _runs(files: Sequence[LakeFile], schema: pa.Schema) -> Iterator[pa.Table]:
+def _runs(files: Sequence[LakeFile], taken: Callable[[pa.Table], pa.Table]) -> Iterator[pa.Table]:
     """Yield the rows in pieces that can be sorted in memory, older files first."""
     parts: list[pa.Table] = []
     size = rows = 0
     for file in sorted(files, key=lambda file: (file.first_at is None, file.first_at, file.uri)):
         with pq.ParquetFile(file.uri) as parquet:
             for batch in parquet.iter_batches(batch_size=READ_ROWS):
-                part = _fitting(pa.Table.from_batches([batch]), schema)
+                part = taken(pa.Table.from_batches([batch]))
                 if parts and (size + part.nbytes > MOST_RUN_BYTES or rows >= MOST_RUN_ROWS):
                     yield pa.concat_tables(parts)
                     parts, size, rows = [], 0, 0
@@ -229,13 +248,18 @@ class _Outputs:
             self._writer = None
 
 
-def _replace(lake: Path, files: Sequence[LakeFile], outputs: _Outputs) -> None:
-    """Commit that `outputs` stand for `files`, provided that those are all there still."""
+def _replace(lake: Path, files: Sequence[LakeFile], outputs: _Outputs, *, is_changed: bool) -> None:
+    """Commit that `outputs` stand for `files`, provided that those are all there still.
+
+    If rows were changed, they have to be all of their day, too.
+    """
     gone = {file.path for file in files}
-    day: dict[str, str | None] = {PARTITION_COLUMN: files[0].requested_date.isoformat()}
+    date = files[0].requested_date
+    day: dict[str, str | None] = {PARTITION_COLUMN: date.isoformat()}
     for attempt in range(MOST_COMMIT_ATTEMPTS):
         table = open_table(lake)
-        held = set(pa.table(table.get_add_actions(flatten=True)).column("path").to_pylist())
+        of_day = snapshot_of(table, str(lake)).files_between(date, date)
+        held = {file.path for file in of_day}
         if missing := gone - held:
             outputs.discard()
             message = (
@@ -243,6 +267,10 @@ def _replace(lake: Path, files: Sequence[LakeFile], outputs: _Outputs) -> None:
                 f"the lake at {str(lake)!r}; nothing was changed"
             )
             raise LakeError(message)
+        if is_changed and (more := len(held - gone)):
+            outputs.discard()
+            message = f"others added {more} files to {date} of the lake at {str(lake)!r} meanwhile"
+            raise OvertakenError(message)
         now_ms = time.time_ns() // 1_000_000
         added = [
             AddAction(
@@ -250,7 +278,7 @@ def _replace(lake: Path, files: Sequence[LakeFile], outputs: _Outputs) -> None:
                 path.stat().st_size,
                 day,
                 now_ms,
-                data_change=False,
+                data_change=is_changed,
                 stats=statistics.told(),
             )
             for path, statistics in zip(outputs.paths, outputs.statistics, strict=True)
@@ -258,7 +286,7 @@ def _replace(lake: Path, files: Sequence[LakeFile], outputs: _Outputs) -> None:
         removed = [
             RemoveAction(
                 path=file.path,
-                data_change=False,
+                data_change=is_changed,
                 deletion_timestamp=now_ms,
                 size=file.size_bytes,
                 partition_values=day,

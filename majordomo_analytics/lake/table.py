@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -37,6 +38,7 @@ LAKE_VERSION = 1
 """Version of the table's layout, kept as a property of the table itself."""
 
 PARTITION_COLUMN = "requested_date"
+ON_THIS_MACHINE = "file://"
 MOST_COMMIT_ATTEMPTS = 8
 
 
@@ -146,6 +148,9 @@ def snapshot_of(table: DeltaTable, uri: str) -> LakeSnapshot:
     paths = actions.column("path").to_pylist()
     firsts, lasts = (_instants(actions, f"{end}.requested_at") for end in ("min", "max"))
     uris = {_tail(file_uri): file_uri for file_uri in table.file_uris()}
+    if table.table_uri.startswith(ON_THIS_MACHINE):
+        # These are paths, but with the escapes of a URL.
+        uris = {name: unquote(file_uri) for name, file_uri in uris.items()}
     files = [
         LakeFile(
             uris[_tail(path)],

@@ -189,6 +189,27 @@ def test_bad_sql_is_told_in_one_sentence(lake: Path) -> None:
     assert not secret.is_empty()
 
 
+@pytest.mark.parametrize(
+    ("value", "kind"),
+    [
+        ("max(requested_at) - min(requested_at)", "INTERVAL"),
+        ("[INTERVAL 1 DAY]", "INTERVAL"),
+        ("{'a': [INTERVAL 1 DAY]}", "INTERVAL"),
+        ("MAP {'a': INTERVAL 1 DAY}", "INTERVAL"),
+        ("union_value(a := 1)", "UNION"),
+    ],
+)
+def test_a_column_that_no_frame_can_hold_is_named(lake: Path, value: str, kind: str) -> None:
+    """With what to do about it; Polars itself ends its thread on some of them."""
+    ledger = ma.open(lake)
+
+    with pytest.raises(ma.QueryError, match=f"'odd one' .* {kind}.* CAST"):
+        ledger.sql(f'select 1 as one, {value} as "odd one" from llm_requests')
+
+    cast = ledger.sql(f'select CAST({value} AS VARCHAR) as "odd one" from llm_requests limit 1')
+    assert cast.schema == {"odd one": pl.String}
+
+
 def test_the_span_of_a_lake_is_that_of_its_days(lake: Path) -> None:
     """Read from the names of the files, without opening one."""
     assert DuckDBEngine(take_snapshot(lake)).span() == TimeRange(

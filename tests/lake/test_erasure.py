@@ -10,21 +10,23 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, Field
+from deltalake.table import ProtocolVersions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import majordomo_analytics as ma
 from majordomo_analytics.errors import LakeBusyError, LakeError
-from majordomo_analytics.lake import erasure as erasure_module
+from majordomo_analytics.lake import promotion, rewriting
 from majordomo_analytics.lake.erasure import (
     ErasedFromLake,
     Erasure,
@@ -151,6 +153,70 @@ def test_a_key_promoted_later_stays_known_of_rows_in_older_files(lake: Path) -> 
     ]
 
 
+def test_a_demoted_key_keeps_no_erased_value_and_loses_no_other(lake: Path) -> None:
+    """Its columns are in files still, where the lake's schema names them no more."""
+    promotion.promote(lake, ["Plan", "User-Id"])
+    plans = {"1-0": (ALICE, "gold"), "1-1": ("bob", "free"), "1-2": ("carol", "secret plan")}
+    append(lake, 1, [a_row(None, metadata={"User-Id": u, "Plan": p}) for u, p in plans.values()])
+    promotion.demote(lake, ["Plan", "User-Id"])
+    append(lake, 2, [a_row(None, metadata={"Plan": "free"})])
+
+    assert erase_from_lake(lake, Erasure("plan", "secret plan")).requests == 1
+    assert erase_from_lake(lake, Erasure("User-Id", ALICE)).requests == 1
+
+    names = ["User-Id", "Plan"]
+    raw = [
+        {"id": row["id"]} | {name: row["raw_metadata"].get(name) for name in names}
+        for row in rows_of(lake)
+    ]
+    assert raw == [
+        {"id": "1-0", "User-Id": None, "Plan": "gold"},
+        {"id": "1-1", "User-Id": "bob", "Plan": "free"},
+        {"id": "1-2", "User-Id": "carol", "Plan": None},
+        {"id": "2-0", "User-Id": None, "Plan": "free"},
+    ]
+    promotion.promote(lake, names)
+    for engine in ("duckdb", "polars"):
+        asked = ma.open(lake).query(["requests"], names, engine=engine).to_polars()
+        found = sorted(asked.select(*names).rows())
+        untagged = "(untagged)"
+        assert found == sorted((r["User-Id"] or untagged, r["Plan"] or untagged) for r in raw)
+    by_column = [tuple(row[promoted_column(name)] for name in names) for row in rows_of(lake)]
+    assert by_column == [tuple(row[name] for name in names) for row in raw]
+    drop_history(lake)
+    assert ALICE not in (left := everything_in(lake))
+    assert "secret plan" not in left
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_a_file_without_metadata_keeps_its_rows(lake: Path, whole: bool) -> None:
+    """As one that another writer appended, on a day that is written anew."""
+    append(lake, 1, [a_row(ALICE), a_row("bob")])
+    append(lake, 2, [a_row(None, id="bare", metadata={})])
+    for path in lake.rglob("*.parquet"):
+        held = pq.read_table(path, partitioning=None)
+        if held["id"].to_pylist() == ["bare"]:
+            pq.write_table(held.drop_columns(["raw_metadata"]), path)
+
+    erase_from_lake(lake, Erasure("User-Id", ALICE, rows=whole))
+
+    ids = {i for f in take_snapshot(lake).files for i in pq.read_table(f.uri)["id"].to_pylist()}
+    assert ids == {"1-1", "bare"} | (set() if whole else {"1-0"})
+
+
+def test_rows_that_another_program_marked_as_deleted_do_not_come_back(
+    lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Such files are not written anew at all."""
+    append(lake, 1, [a_row(ALICE)])
+    monkeypatch.setattr(
+        DeltaTable, "protocol", lambda _: ProtocolVersions(3, 7, None, ["deletionVectors"])
+    )
+
+    with pytest.raises(LakeError, match="marks rows of files as deleted"):
+        erase_from_lake(lake, Erasure("User-Id", ALICE))
+
+
 def test_only_days_that_hold_the_value_are_written_anew(lake: Path) -> None:
     """A value of another key, and another value with this one in it, are not meant."""
     append(lake, 1, [a_row(ALICE), a_row("bob")])
@@ -231,21 +297,21 @@ def test_rows_that_come_amid_it_are_neither_lost_nor_doubled(
 ) -> None:
     """An append to the same day between reading and commit: done again, with that row."""
     append(lake, 1, [a_row(ALICE), a_row("bob")])
-    exchange = erasure_module._exchange
+    replace = rewriting._replace
     overtaken = iter([2, 3])
     calmed: list[int] = []
 
-    def overtake(table: DeltaTable, day: date, written: Any) -> None:
+    def overtake(*args: Any, **options: Any) -> None:
         if number := next(overtaken, None):
             append(lake, number, [a_row(ALICE)])
-        exchange(table, day, written)
+        replace(*args, **options)
 
     @contextmanager
     def calm() -> Iterator[None]:
         calmed.append(1)
         yield
 
-    monkeypatch.setattr(erasure_module, "_exchange", overtake)
+    monkeypatch.setattr(rewriting, "_replace", overtake)
     done = erase_from_lake(lake, Erasure("User-Id", ALICE), calm=calm)
 
     assert done == ErasedFromLake(requests=3, days=1)
@@ -259,13 +325,13 @@ def test_a_day_that_is_never_left_in_peace_is_an_error_and_changes_nothing(
 ) -> None:
     append(lake, 1, [a_row(ALICE)])
     numbers = iter(range(2, 100))
-    exchange = erasure_module._exchange
+    replace = rewriting._replace
 
-    def overtake(table: DeltaTable, day: date, written: Any) -> None:
+    def overtake(*args: Any, **options: Any) -> None:
         append(lake, next(numbers), [a_row("bob")])
-        exchange(table, day, written)
+        replace(*args, **options)
 
-    monkeypatch.setattr(erasure_module, "_exchange", overtake)
+    monkeypatch.setattr(rewriting, "_replace", overtake)
     with pytest.raises(LakeError, match="2026-11-01 8 times"):
         erase_from_lake(lake, Erasure("User-Id", ALICE))
 

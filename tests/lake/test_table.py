@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import multiprocessing
+import re
+import shutil
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -11,6 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable, write_deltalake
 
+import majordomo_analytics as ma
+from majordomo_analytics.datadir import DataDirectory
 from majordomo_analytics.errors import LakeError, LakeNotFoundError
 from majordomo_analytics.lake.properties import VERSION_PROPERTY
 from majordomo_analytics.lake.table import (
@@ -22,11 +27,10 @@ from majordomo_analytics.lake.table import (
     take_snapshot,
 )
 from majordomo_analytics.records.columns import COLUMNS
-from tests.lake.rows import rows
+from tests.lake.rows import NOON, rows
 
 if TYPE_CHECKING:
     import threading
-    from pathlib import Path
 
 
 @pytest.fixture
@@ -193,6 +197,29 @@ def test_ids_are_looked_for_in_the_files_of_the_instants_that_are_asked_for(
         ids_held(lake, asked, first=last + timedelta(seconds=1), last=last + timedelta(days=1))
         == set()
     )
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["a b", "a#b", "a%b", "50% off", "größe", "日本", "a?b", "a*b", "a'b", 'a"b', "a{b,c}", "a:b"],
+)
+def test_a_lake_in_a_folder_of_any_name_is_read_as_it_was_written(
+    tmp_path: Path, name: str
+) -> None:
+    """By ids and by both engines, also where others lie beside it that are much alike."""
+    data = DataDirectory.create(tmp_path / name / "data")
+    create_lake(data.lake)
+    append_once(data.lake, rows("x", "y"), application="spool", first=1, last=2)
+    beside = tmp_path / re.sub(r"[^a-z]", "x", name)
+    shutil.copytree(tmp_path / name, beside)
+
+    snapshot = take_snapshot(data.lake)
+
+    assert [Path(file.uri).parent.parent for file in snapshot.files] == [data.lake]
+    assert ids_held(data.lake, ["x", "z"], first=NOON, last=NOON) == {"x"}
+    for engine in ("duckdb", "polars"):
+        found = ma.open(data.root).query("requests", engine=engine)
+        assert found.total["requests"] == 2, engine
 
 
 def test_a_lake_that_is_not_there_is_said_so_and_not_made(tmp_path: Path) -> None:
