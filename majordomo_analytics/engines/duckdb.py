@@ -16,7 +16,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 import duckdb
-import polars as pl
 import pyarrow as pa
 
 from majordomo_analytics.engines.base import Selected
@@ -36,6 +35,8 @@ from majordomo_analytics.times import TimeRange
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+    import polars as pl
 
     from majordomo_analytics.engines.export import ExportFormat
     from majordomo_analytics.engines.pinned import Pinned
