@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
@@ -37,6 +38,8 @@ from majordomo_analytics.plan.fields import Name
 from majordomo_analytics.plan.filters import All, Compared, Filter, Like, Matches, Not, OneOf, Some
 from majordomo_analytics.plan.plan import Ordering, Plan, Query, make_plan
 from majordomo_analytics.times import Calendar, offsets_between, utc_now
+from tests.agreement.oracle import bucket
+from tests.agreement.questions import Question
 from tests.support.requests import REQUESTS, write_lake
 
 AT = datetime(2026, 10, 5, 9, tzinfo=UTC)
@@ -373,6 +376,18 @@ def test_parts_of_the_calendar_are_those_of_the_zone(zone: str) -> None:
         ).frame
 
         assert dict(found.rows()) == {value: values.count(value) for value in {*values}}
+
+
+def test_many_changes_of_clocks_make_no_larger_a_plan() -> None:
+    """In St. John's they went back over midnight each autumn for twenty years."""
+    instants = [datetime(1985, 1, 1, tzinfo=UTC) + timedelta(hours=7) * n for n in range(30_000)]
+    question = Question(("requests",), time_grain="day", timezone="America/St_Johns")
+
+    rows = ma.open(pl.DataFrame({"requested_at": instants})).query(
+        **question.asked(), engine="polars"
+    )
+
+    assert dict(rows.to_polars().rows()) == Counter(bucket(at, question) for at in instants)
 
 
 @given(

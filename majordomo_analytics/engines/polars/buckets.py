@@ -64,12 +64,12 @@ def calendar_part(at: pl.Expr, unit: CalendarUnit, offsets: Sequence[Offset]) ->
 def _local_date(at: pl.Expr, offsets: Sequence[Offset]) -> pl.Expr:
     """Return the local date; one that had begun does not end when clocks go back."""
     day = _local(at, offsets).dt.date()
-    for offset in offsets:
+    begun = pl.lit(None, dtype=pl.Date())
+    for offset in offsets:  # oldest first: the last one that holds decides
         if offset.not_before is not None:
-            begun = pl.lit(offset.not_before)
-            again = _since(at, offset) & (day < begun)
-            day = pl.when(again).then(begun).otherwise(day)
-    return day
+            begun = pl.when(_since(at, offset)).then(pl.lit(offset.not_before)).otherwise(begun)
+    # The date is named once: a copy for each change would double what there is to work out.
+    return pl.max_horizontal(day, begun)
 
 
 def _local(at: pl.Expr, offsets: Sequence[Offset]) -> pl.Expr:
