@@ -76,6 +76,18 @@ assert result.plot().data
 assert "search" in repr(result)
 """
 
+SPARK = """
+import polars as pl
+import majordomo_analytics as ma
+
+frame = pl.DataFrame({"requested_at": ["2026-10-05T09:00Z"]})
+try:
+    ma.open(frame, spark="sc://127.0.0.1:1").query(engine="spark")
+except ma.SparkUnreachableError:
+    print("nobody is there")
+"""
+"""Loads all of Spark's client, in an interpreter without a script."""
+
 
 @dataclass(frozen=True, slots=True)
 class Environment:
@@ -316,7 +328,7 @@ def test_with_the_proxy_extra_the_demo_needs_nothing_more(with_proxy: Environmen
 
 def test_all_brings_every_optional_library(with_all: Environment, data: Path) -> None:
     with_all.python("import aiohttp, ipykernel, jupyterlab, pandas, psycopg, uvicorn")
-    with_all.python("import pyspark.sql.connect.session")
+    assert with_all.python(SPARK) == "nobody is there\n"
     with_all.python(ASK + "\nassert list(result.to_pandas().columns)[0] == 'Feature'", data)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import warnings
 import weakref
@@ -151,6 +152,7 @@ def _connect(address: str) -> SparkSession:
         # PySpark warns of versions of pandas, which nothing here uses.
         warnings.simplefilter("ignore")
         try:
+            _look_like_a_script()
             from pyspark.errors import PySparkValueError
             from pyspark.sql.connect.client.retries import DefaultPolicy
             from pyspark.sql.connect.session import SparkSession
@@ -168,6 +170,16 @@ def _connect(address: str) -> SparkSession:
     patience = DefaultPolicy(max_retries=MOST_ATTEMPTS, max_backoff=MOST_BETWEEN_ATTEMPTS_MS)
     session.client.set_retry_policies([patience])
     return session
+
+
+def _look_like_a_script() -> None:
+    """Give the main module a file, without which PySpark takes it for its own doctests.
+
+    As in ``python -c`` or another program's interpreter; it would then end the process.
+    """
+    main = sys.modules["__main__"]
+    if main.__spec__ is None and not hasattr(main, "__file__") and not hasattr(sys, "ps1"):
+        main.__file__ = "<majordomo_analytics>"
 
 
 def _end(session: SparkSession) -> None:

@@ -6,6 +6,7 @@ plays a part.
 
 from __future__ import annotations
 
+from datetime import date
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -41,12 +42,17 @@ def local_time(plan: Plan) -> exp.Expr:
 def local_date(plan: Plan) -> exp.Expr:
     """Return the date in the plan's zone on which a request was."""
     day: exp.Expr = exp.cast(local_time(plan), "date")
-    for offset in plan.offsets:
-        if offset.not_before is not None:
-            begun = literal(offset.not_before)
-            again = exp.and_(_since(offset), exp.LT(this=day.copy(), expression=begun))
-            day = exp.Case(ifs=[exp.If(this=again, true=begun.copy())], default=day)
-    return day
+    # Of the changes over midnight the newest before a request counts: one CASE for all of
+    # them, as the date in front of it is long, and would be twice in each.
+    newest_first = [
+        exp.If(this=_since(offset), true=literal(offset.not_before))
+        for offset in reversed(plan.offsets)
+        if offset.not_before is not None
+    ]
+    if not newest_first:
+        return day
+    begun = exp.Case(ifs=newest_first, default=literal(date.min))
+    return exp.Greatest(this=day, expressions=[begun])
 
 
 def _first_day(day: exp.Expr, grain: str, calendar: Calendar) -> exp.Expr:
@@ -61,7 +67,6 @@ def _first_day(day: exp.Expr, grain: str, calendar: Calendar) -> exp.Expr:
         months %= {"month": 1, "quarter": 3}.get(grain, 12)
     parts = [(count, unit) for count, unit in ((days, "DAY"), (months, "MONTH")) if count]
     for count, unit in parts:
-        day = exp.paren(day) if isinstance(day, exp.Case) else day
         day = exp.Sub(this=day, expression=_length(count, unit))
     first: exp.Expr = exp.TimestampTrunc(this=day, unit=exp.var(grain))
     for count, unit in reversed(parts):
