@@ -196,7 +196,7 @@ def _labelled(found: pl.DataFrame, dimension: Dimension, flag: str | None) -> pl
         shown = shown.cast(pl.Int64).replace_strict(
             list(numbers), list(dimension.labels), default=None, return_dtype=pl.String
         )
-    elif isinstance(dimension, CalendarPart):
+    elif isinstance(dimension, CalendarPart) or dimension.kind == "integer":
         shown = shown.cast(pl.Int64)
     if not found.get_column(name).null_count():
         return shown

@@ -14,7 +14,7 @@ from majordomo_analytics.ledger.comparing import (
     most_changed,
     side_by_side,
 )
-from majordomo_analytics.ledger.gaps import buckets_of, fill_gaps
+from majordomo_analytics.ledger.gaps import buckets_in, buckets_of, fill_gaps, of_nothing
 from majordomo_analytics.ledger.result import QueryResult
 from majordomo_analytics.plan.buckets import incomplete_buckets
 from majordomo_analytics.plan.comparing import read_comparison
@@ -39,11 +39,14 @@ def ask(question: Query, engine: Engine) -> QueryResult:
     engine.check(plan)
     with engine.session():
         answer = read(engine, plan)
-    side = _side(answer, plan, engine, now, fill=question.fill_gaps)
+    if question.fill_gaps:
+        side = _side(answer, plan, engine, now, fill=True)
+    else:
+        side = Side(answer.rows, buckets_in(answer.rows, plan), answer.total)
     return QueryResult(
         plan,
         side.rows,
-        answer.total,
+        side.total,
         answer.coverage,
         answer.selected.sql,
         incomplete=incomplete_buckets(plan, list(side.buckets), now),
@@ -55,7 +58,8 @@ def _side(answer: Answer, plan: Plan, engine: Engine, now: datetime, *, fill: bo
     if plan.grain is None:
         return Side(rows, (), answer.total)
     buckets = buckets_of(rows, plan, engine.span(), now)
-    return Side(fill_gaps(rows, plan, buckets) if fill else rows, buckets, answer.total)
+    rows = fill_gaps(rows, plan, buckets) if fill else rows
+    return Side(rows, buckets, of_nothing(answer, plan) if rows.height else answer.total)
 
 
 def _compare(question: Query, engine: Engine, now: datetime) -> QueryResult:
@@ -68,13 +72,21 @@ def _compare(question: Query, engine: Engine, now: datetime) -> QueryResult:
     question = replace(question, order_by=plain)
     plan = make_plan(question, catalogue, span=span, now=now)
     check_names(plan)
-    found = read_comparison(question.compare, plan.time_range, zone=plan.zone, now=now)
+    found = read_comparison(
+        question.compare,
+        plan.time_range,
+        zone=plan.zone,
+        now=now,
+        calendar=plan.calendar,
+        said=question.time_range,
+    )
     question = replace(question, time_range=found.earlier)
     before = make_plan(question, catalogue, span=span, now=now)
     order = _order(asked, plan, added)
+    by_change = any(one.name in added for one in order)
     engine.check(plan)
     with engine.session():
-        if plan.limit is not None and plan.dimensions and order[0].name in added:
+        if plan.limit is not None and plan.dimensions and by_change:
             kept = most_changed(engine, plan, before, order)
             plan, before = replace(plan, kept=kept), replace(before, kept=kept)
         here = read(engine, plan)
@@ -85,6 +97,8 @@ def _compare(question: Query, engine: Engine, now: datetime) -> QueryResult:
         _side(answer, period, engine, now, fill=question.fill_gaps)
         for answer, period in ((here, plan), (there, before))
     )
+    one = replace(one, total=of_nothing(here, plan))
+    other = replace(other, total=of_nothing(there, plan))
     rows, total = side_by_side(one, other, plan, order)
     return QueryResult(
         plan,

@@ -74,7 +74,7 @@ def combinations(selected: Selected, plan: Plan) -> tuple[tuple[object, ...], ..
     if frame.width > len(plan.columns):
         frame = frame.filter(~pl.col(frame.columns[first + len(names)]))
     kept = frame.select(names).unique(maintain_order=True).rows()
-    return tuple(row for row in kept if any(value != OTHER for value in row))
+    return tuple(row for row in kept if not plan.other or any(value != OTHER for value in row))
 
 
 def most_changed(
@@ -88,7 +88,7 @@ def most_changed(
     keys = [f"\0{i}" for i in range(len(plan.dimensions))]
     frames = []
     for period in (plan, before):
-        every = replace(period, grain=None, offsets=(), order=(), limit=None)
+        every = replace(period, grain=None, order=(), limit=None)
         frame = engine.select(every).frame
         names = [*keys, *(measure.name for measure in plan.measures)]
         frame = frame.rename(dict(zip(frame.columns, names, strict=True)))

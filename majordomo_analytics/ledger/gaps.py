@@ -6,11 +6,13 @@ is not, and stays null.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from majordomo_analytics.engines.base import sorted_rows
+from majordomo_analytics.engines.base import SUM_OF_MONEY, measure_type, sorted_rows
 from majordomo_analytics.errors import QueryError
 from majordomo_analytics.plan.buckets import buckets_between
 from majordomo_analytics.plan.measures import Aggregate
@@ -18,8 +20,8 @@ from majordomo_analytics.times import TimeRange
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
+    from majordomo_analytics.engines.base import Answer, Number
     from majordomo_analytics.plan.buckets import Bucket
     from majordomo_analytics.plan.measures import Measure
     from majordomo_analytics.plan.plan import Plan
@@ -47,17 +49,51 @@ def buckets_of(rows: pl.DataFrame, plan: Plan, held: TimeRange, now: datetime) -
     if plan.grain is None:
         return []
     asked = plan.time_range
-    found: list[Bucket] = rows.get_column(plan.grain).unique().sort().to_list()
+    found = [instant_of(bucket) for bucket in buckets_in(rows, plan)]
     if held.start is None or held.end is None:
         held = TimeRange(now, now)
     start = held.start if asked.start is None else asked.start
     end = held.end if asked.end is None else min(asked.end, max(now, held.end))  # type: ignore[type-var]
     buckets = buckets_between(plan, TimeRange(start, end))
     if asked.start is None:
-        buckets = [bucket for bucket in buckets if found and bucket >= found[0]]
+        buckets = [bucket for bucket in buckets if found and instant_of(bucket) >= found[0]]
     if asked.end is None:
-        buckets = [bucket for bucket in buckets if found and bucket <= found[-1]]
+        buckets = [bucket for bucket in buckets if found and instant_of(bucket) <= found[-1]]
     return buckets
+
+
+def buckets_in(rows: pl.DataFrame, plan: Plan) -> list[Bucket]:
+    """Return the buckets that rows are in, in order."""
+    if plan.grain is None:
+        return []
+    found: list[Bucket] = rows.get_column(plan.grain).drop_nulls().unique().sort().to_list()
+    return found
+
+
+def instant_of(bucket: Any) -> Any:
+    """Return a bucket as it is to be compared.
+
+    Python compares two times of one zone by the clock on the wall, which shows one hour
+    twice when clocks go back.
+    """
+    return bucket.astimezone(UTC) if isinstance(bucket, datetime) else bucket
+
+
+def of_nothing(answer: Answer, plan: Plan) -> dict[str, Number]:
+    """Return the total; of no requests at all what nothing adds up to, as rows have it."""
+    if answer.coverage.requests:
+        return answer.total
+    return {
+        measure.name: (Decimal(0) if of_money(measure, plan) else 0)
+        if answer.total[measure.name] is None and is_zero_of_nothing(measure)
+        else answer.total[measure.name]
+        for measure in plan.measures
+    }
+
+
+def of_money(measure: Measure, plan: Plan) -> bool:
+    """Return whether a measure is an amount."""
+    return measure_type(measure, plan) == SUM_OF_MONEY
 
 
 def fill_gaps(rows: pl.DataFrame, plan: Plan, buckets: Sequence[Bucket]) -> pl.DataFrame:

@@ -16,6 +16,7 @@ from majordomo_analytics.ledger.display import (
     plain,
     show,
 )
+from majordomo_analytics.ledger.gaps import instant_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -166,7 +167,8 @@ class QueryResult:
         cells: list[Cell] = rows[name].to_list()
         if name != self.plan.grain or not self.incomplete:
             return cells
-        return [f"{plain(c)} {INCOMPLETE}" if c in self.incomplete else c for c in cells]
+        cut = set(map(instant_of, self.incomplete))
+        return [f"{plain(c)} {INCOMPLETE}" if instant_of(c) in cut else c for c in cells]
 
     def _notes(self) -> list[str]:
         notes = [self._range()]
@@ -174,7 +176,7 @@ class QueryResult:
             compared, zone = self.compared, self.plan.zone
             said = "before: as much of that period as has passed of this one, "
             notes.append((said if compared.is_cut else "before: ") + compared.earlier.label(zone))
-        if any(bucket in self.incomplete for bucket in self._shown_buckets()):
+        if set(map(instant_of, self.incomplete)) & set(map(instant_of, self._shown_buckets())):
             notes.append(f"{INCOMPLETE} not complete")
         is_money = any(measure.unit.startswith("USD") for measure in self.plan.measures)
         if is_money and self.coverage.priced != self.coverage.requests:

@@ -7,21 +7,31 @@ the 24th at noon this month stands beside last month up to its 24th at noon.
 from __future__ import annotations
 
 import calendar as months
+import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 from majordomo_analytics.errors import TimeRangeError, did_you_mean, nearest
-from majordomo_analytics.times import TimeRange, read_time_range, start_of_day
+from majordomo_analytics.times import (
+    ISO_CALENDAR,
+    TimeRange,
+    read_time_range,
+    start_of,
+    start_of_day,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from zoneinfo import ZoneInfo
 
-    from majordomo_analytics.times import TimeRangeLike
+    from majordomo_analytics.times import Calendar, TimeRangeLike
 
 PREVIOUS_PERIOD = "previous period"
 PREVIOUS_YEAR = "previous year"
 KNOWN = (PREVIOUS_PERIOD, PREVIOUS_YEAR)
+_PAST = re.compile(r"(?:last\s+)?\d+\s*([a-z]+?)s?")
+_MONTHS = ("mo", "month", "q", "quarter", "y", "year")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +56,13 @@ class Compared:
 
 
 def read_comparison(
-    given: TimeRangeLike, asked: TimeRange, *, zone: ZoneInfo, now: datetime
+    given: TimeRangeLike,
+    asked: TimeRange,
+    *,
+    zone: ZoneInfo,
+    now: datetime,
+    calendar: Calendar = ISO_CALENDAR,
+    said: TimeRangeLike = None,
 ) -> Compared:
     """Return the period that `given` means for the period `asked`.
 
@@ -62,6 +78,11 @@ def read_comparison(
         Whose days and months count.
     now
         What comes after it has not happened.
+    calendar
+        Where months and years begin.
+    said
+        How the period was asked for: thirty days are thirty days, also where they happen to
+        be a month.
 
     Raises
     ------
@@ -80,11 +101,11 @@ def read_comparison(
         raise TimeRangeError(message)
     words = " ".join(given.lower().split()) if isinstance(given, str) else None
     if words == PREVIOUS_PERIOD:
-        whole = _before(asked.start, end, zone)
+        whole = _before(asked.start, end, zone, _months_asked_for(said, calendar))
     elif words == PREVIOUS_YEAR:
         whole = TimeRange(_a_year_before(asked.start, zone), _a_year_before(end, zone))
     else:
-        whole = _own(given, zone, now)
+        whole = _own(given, zone, now, calendar)
     if now >= end or now <= asked.start or whole.start is None or whole.end is None:
         return Compared(whole, whole)
     if words == PREVIOUS_YEAR:
@@ -94,9 +115,9 @@ def read_comparison(
     return Compared(TimeRange(whole.start, min(elapsed, whole.end)), whole)
 
 
-def _own(given: TimeRangeLike, zone: ZoneInfo, now: datetime) -> TimeRange:
+def _own(given: TimeRangeLike, zone: ZoneInfo, now: datetime, calendar: Calendar) -> TimeRange:
     try:
-        found = read_time_range(given, timezone=zone, now=now)
+        found = read_time_range(given, timezone=zone, now=now, calendar=calendar)
     except TimeRangeError as error:
         hint = did_you_mean(nearest(given, KNOWN), KNOWN) if isinstance(given, str) else ""
         message = f"compare={given!r} is no period{hint}: {error}"
@@ -107,12 +128,27 @@ def _own(given: TimeRangeLike, zone: ZoneInfo, now: datetime) -> TimeRange:
     return found
 
 
-def _before(start: datetime, end: datetime, zone: ZoneInfo) -> TimeRange:
+def _months_asked_for(said: TimeRangeLike, calendar: Calendar) -> Callable[[date, date], int]:
+    """Return what tells how many months lie between two dates, 0 where days were meant."""
+    match = _PAST.fullmatch(said.strip().lower()) if isinstance(said, str) else None
+    if match is not None:
+        return _months_between if match[1] in _MONTHS else lambda first, last: 0
+
+    def between(first: date, last: date) -> int:
+        begun = all(start_of("month", day, calendar) == day for day in (first, last))
+        return _months_between(first, last) if begun else 0
+
+    return between
+
+
+def _before(
+    start: datetime, end: datetime, zone: ZoneInfo, months_in: Callable[[date, date], int]
+) -> TimeRange:
     """Return the period before; by months, days or, where it has no whole days, time."""
     first, last = _as_day(start, zone), _as_day(end, zone)
     if first is None or last is None:
         return TimeRange(start - (end - start), start)
-    count = _months_between(first, last)
+    count = months_in(first, last)
     if count:
         return TimeRange(start_of_day(_earlier(first, count), zone), start)
     return TimeRange(start_of_day(first - (last - first), zone), start)

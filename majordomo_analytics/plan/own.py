@@ -126,7 +126,7 @@ def dimension(
     if labels is not None and edges is None:
         message = f"dimension {name!r}: 'labels' goes with 'edges'"
         raise QueryError(message)
-    rest = None if default is None else _text(name, default)
+    rest = None if default is None else _label(name, default)
     if mapping is not None:
         table = _looked_up(name, mapping)
         return Mapped(name, of, tuple(table), tuple(table.values()), rest)
@@ -156,7 +156,7 @@ def _looked_up(name: str, table: Table) -> dict[str, str]:
         key, value = (None if one != one else one for one in pair)  # NaN is pandas' missing
         if key is None or value is None:
             continue
-        key, value = _text(name, key), _text(name, value)
+        key, value = _text(name, key), _label(name, value)
         if found.setdefault(key, value) != value:
             message = f"dimension {name!r}: {key!r} is both {found[key]!r} and {value!r}"
             raise QueryError(message)
@@ -191,7 +191,15 @@ def _rules(name: str, patterns: Mapping[str, str]) -> tuple[tuple[str, str], ...
     if not isinstance(patterns, Mapping):
         message = f"dimension {name!r}: patterns are a dict of pattern and label"
         raise QueryError(message)
-    return tuple((read_pattern(one), _text(name, label)) for one, label in patterns.items())
+    return tuple((read_pattern(one), _label(name, label)) for one, label in patterns.items())
+
+
+def _label(name: str, given: object) -> str:
+    """Return a text that a dimension may become; a limit calls its rest ``(other)``."""
+    if (label := _text(name, given)) == OTHER:
+        message = f"dimension {name!r}: {OTHER!r} is what a result calls something else"
+        raise QueryError(message)
+    return label
 
 
 def _bucketed(

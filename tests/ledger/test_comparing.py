@@ -180,7 +180,8 @@ def test_both_periods_add_up(
         months[one["requested_at"].month].append(one["total_cost"])
     for name, month in (("total_cost", 10), ("total_cost_before", 9)):
         known = [cost for cost in months[month] if cost is not None]
-        assert result.total[name] == (sum(known, Decimal(0)) if known else None)
+        nothing = None if months[month] else 0  # of no requests it is known
+        assert result.total[name] == (sum(known, Decimal(0)) if known else nothing)
         assert (table[name].sum() or 0) == (result.total[name] or 0)
     assert table["requests"].sum() == result.total["requests"] == len(months[10])
     assert table["requests_before"].sum() == result.total["requests_before"] == len(months[9])
@@ -194,3 +195,75 @@ def test_a_loss_is_a_negative_amount_and_stands_beside_its_measure() -> None:
         "total_cost", "total_cost_before", "total_cost_change", "total_cost_change_share",
     ]  # fmt: skip
     assert "-$2.00" in repr(result)
+
+
+def at(when: str, model: str = "a", cost: str = "1") -> dict[str, Any]:
+    return {"requested_at": datetime.fromisoformat(when), "model": model, "total_cost": cost}
+
+
+def test_what_changed_most_is_ranked_in_the_zone_that_is_asked_for() -> None:
+    """Half past ten at night in UTC is the next day's first hour in Berlin."""
+    rows = [at("2026-10-05T22:30Z", cost="5")] * 3 + [
+        at("2026-10-05T10:00Z"),
+        at("2026-09-05T10:00Z"),
+    ]
+
+    result = ma.open(pl.DataFrame(rows)).query(
+        "total_cost", "hour_of_day", time_range="2026-10", compare="2026-09",
+        timezone="Europe/Berlin", limit=1, order_by="-total_cost_change",
+    )  # fmt: skip
+
+    assert shown(result, "hour_of_day", "total_cost_change") == [("0", 15), ("(other)", 0)]
+
+
+def test_a_change_that_decides_second_decides_who_is_kept() -> None:
+    rows = [at("2026-10-05T10:00Z", m, c) for m, c in zip("abc", "559", strict=True)]
+    rows += [at("2026-09-05T10:00Z", m, c) for m, c in zip("abc", "551", strict=True)]
+
+    result = ma.open(pl.DataFrame(rows)).query(
+        dimensions="model", time_range="2026-10", compare="2026-09", limit=1,
+        order_by=["-requests", "-total_cost_change"], other=False,
+    )  # fmt: skip
+
+    assert shown(result, "model") == [("c",)]
+
+
+def test_a_period_of_ones_own_follows_the_calendar() -> None:
+    rows = [at("2025-02-10T00:00Z"), at("2025-05-10T00:00Z", cost="10"), at("2026-05-10T00:00Z")]
+    calendar = ma.Calendar(year_starts_in=4)
+
+    result = ma.open(pl.DataFrame(rows)).query(
+        "total_cost", time_range="2026-Q1", compare="2025-Q1", calendar=calendar
+    )
+
+    assert result.total["total_cost_before"] == 10
+
+
+@pytest.mark.parametrize("engine", ["duckdb", "polars"])
+def test_numbers_stay_numbers_beside_those_that_were_kept(engine: str) -> None:
+    """And are ordered as numbers."""
+    rows = [at(day) | {"status_code": n} for n in (99, 1000, 200)
+            for day in ("2026-10-05T10:00Z", "2026-09-05T10:00Z")]  # fmt: skip
+
+    result = ma.open(pl.DataFrame(rows)).query(
+        "requests", "status_code", time_range="2026-10", compare="2026-09", limit=10,
+        order_by="status_code", engine=engine,
+    )  # fmt: skip
+
+    assert result.to_polars()["status_code"].to_list() == [99, 200, 1000]
+
+
+def test_of_no_requests_the_total_is_what_the_rows_add_up_to() -> None:
+    """Nothing happened this month: it cost nothing, which is less than before."""
+    result = ma.open(pl.DataFrame([at("2026-09-05T10:00Z", cost="11")])).query(
+        dimensions="model", time_range="2026-10", compare="2026-09"
+    )
+
+    assert result.total["total_cost"] == 0
+    assert result.total["total_cost_change"] == -11
+    assert result.to_polars()["total_cost_change"].sum() == -11
+
+
+def test_no_label_of_ones_own_is_called_as_the_rest_is() -> None:
+    with pytest.raises(ma.QueryError, match="something else"):
+        ma.dimension("family", "model", patterns={"^gpt": "GPT"}, default="(other)")

@@ -92,3 +92,26 @@ def test_coverage_counts_every_request_once() -> None:
     assert (coverage.requests, coverage.priced, coverage.stated) == (6, 1, 2)
     assert (coverage.estimated, coverage.unknown) == (2, 1)
     assert "83.3 %" in str(coverage)
+
+
+def test_minutes_of_years_can_be_asked_without_the_gaps() -> None:
+    rows = {"requested_at": ["2025-06-01T10:00Z", "2026-10-05T10:00Z"]}
+
+    result = ma.open(pl.DataFrame(rows)).query("requests", time_grain="minute", fill_gaps=False)
+
+    assert len(result) == 2
+
+
+def test_the_hour_that_comes_twice_is_told_apart() -> None:
+    """Ten to one and ten past one in UTC are ten to three and ten past two in Berlin."""
+    rows = {"requested_at": ["2026-10-25T00:50Z", "2026-10-25T01:10Z"]}
+    ledger = ma.open(pl.DataFrame(rows))
+
+    minutes = ledger.query("requests", time_grain="minute", timezone="Europe/Berlin")
+    hours = ledger.query(
+        "requests", time_grain="hour", timezone="Europe/Berlin",
+        time_range=("2026-10-25T00:10Z", "2026-10-25T02:00Z"),
+    )  # fmt: skip
+
+    assert len(minutes) == 21
+    assert repr(hours).count(" …") == 1

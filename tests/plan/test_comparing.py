@@ -19,7 +19,7 @@ NOW = datetime(2026, 11, 24, 12, 30, tzinfo=UTC)
 
 def earlier(asked: object, compare: object, zone: ZoneInfo = UTC_ZONE) -> tuple[str, str, bool]:
     whole = read_time_range(asked, timezone=zone, now=NOW)  # type: ignore[arg-type]
-    found = read_comparison(compare, whole, zone=zone, now=NOW)  # type: ignore[arg-type]
+    found = read_comparison(compare, whole, zone=zone, now=NOW, said=asked)  # type: ignore[arg-type]
     assert found.earlier.start is not None
     assert found.earlier.end is not None
     start, end = (moment.astimezone(zone) for moment in (found.earlier.start, found.earlier.end))
@@ -92,7 +92,7 @@ def test_the_previous_period_ends_where_this_one_begins(day: date, days: int, na
     assert found.end == asked.start
     assert found.start is not None
     length = (day - found.start.astimezone(zone).date()).days
-    months = end.day == day.day
+    months = end.day == day.day == 1
     assert length == days or (months and length >= 28 and abs(length - days) <= 3)
 
 
@@ -103,3 +103,19 @@ def test_an_open_end_is_now() -> None:
     found = read_comparison("previous period", TimeRange(start), zone=UTC_ZONE, now=NOW)
 
     assert found.earlier == TimeRange(start - (NOW - start), start)
+
+
+@pytest.mark.parametrize("days", [28, 30, 31])
+def test_so_many_days_are_compared_with_as_many(days: int) -> None:
+    """Whatever the date is, and also where they happen to be a month."""
+    for month in range(1, 13):
+        for day in (1, 28):
+            now = datetime(2026, month, day, 12, tzinfo=UTC)
+            said = f"last {days} days"
+            asked = read_time_range(said, timezone=UTC_ZONE, now=now)
+
+            found = read_comparison("previous period", asked, zone=UTC_ZONE, now=now, said=said)
+
+            assert found.whole.start is not None
+            assert found.whole.end is not None
+            assert (found.whole.end - found.whole.start).days == days

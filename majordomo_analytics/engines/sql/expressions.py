@@ -46,7 +46,9 @@ def typed_literal(value: object, kind: Kind) -> exp.Expr:
     if value is None:
         return exp.cast(exp.null(), _TYPES[kind])
     if isinstance(value, (bool, int, Decimal, float, date, str)):
-        return literal(value)
+        # Else VALUES would have the narrowest type that holds them.
+        made = literal(value)
+        return exp.cast(made, _TYPES[kind]) if kind in ("integer", "money") else made
     raise TypeError(value)
 
 
