@@ -7,23 +7,22 @@ killed amid one is called again.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from majordomo_analytics.drain.dead_letters import DeadLetters
 from majordomo_analytics.drain.erasing_spool import erase_from_spools, erased_record
 from majordomo_analytics.drain.loop import drain_once
-from majordomo_analytics.drain.passes import LOCK_WAIT_S
 from majordomo_analytics.drain.removal import check_place, fed_sinks
-from majordomo_analytics.errors import LakeError, PostgresError, SettingsError
+from majordomo_analytics.drain.stillness import nobody_appends
+from majordomo_analytics.errors import PostgresError, SettingsError
 from majordomo_analytics.lake.erasure import erase_from_lake
 from majordomo_analytics.lake.history import drop_history, old_files
 from majordomo_analytics.records.metadata import MAX_NAME_CHARACTERS
-from majordomo_analytics.spool.locks import drain_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from majordomo_analytics.datadir import DataDirectory
     from majordomo_analytics.drain.sinks import Sink
@@ -127,7 +126,8 @@ def erase(
             f"{waiting:,} records stand in spools that workers write; reload the proxy (SIGHUP), "
             "so that they begin new ones, and erase again"
         )
-    from_lake = erase_from_lake(data.lake, erasure, calm=lambda: _calm(data), on_rows=on_rows)
+    calm = partial(nobody_appends, data)
+    from_lake = erase_from_lake(data.lake, erasure, calm=calm, on_rows=on_rows)
     from_postgres = None
     if postgres is not None:
         # Not before it is needed: whoever has no Postgres need not have its driver.
@@ -142,7 +142,7 @@ def erase(
     elif fed_sinks(data) - {"lake"}:
         left.append("a Postgres was fed from here and is not named; give --postgres")
     has_lake = (data.lake / "_delta_log").is_dir()
-    removed = drop_history(data.lake) if vacuum_now and has_lake else 0
+    removed = drop_history(data.lake, calm=calm) if vacuum_now and has_lake else 0
     if any(data.quarantine.glob("*")):
         left.append(
             f"damaged spools in {str(data.quarantine)!r} are not looked into; remove them when "
@@ -158,16 +158,3 @@ def erase(
         removed_files=removed,
         left=tuple(left),
     )
-
-
-@contextmanager
-def _calm(data: DataDirectory) -> Iterator[None]:
-    """Have no drain append to the lake: it waits, and what it holds stays in the spool."""
-    lock = drain_lock(data.spool)
-    if not lock.acquire_within(LOCK_WAIT_S):
-        message = f"a drain is at work on {str(data.root)!r} for over {LOCK_WAIT_S:g} s"
-        raise LakeError(message)
-    try:
-        yield
-    finally:
-        lock.release()

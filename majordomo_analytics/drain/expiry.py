@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from majordomo_analytics.drain.dead_letters import DeadLetters
 from majordomo_analytics.drain.removal import check_place, fed_sinks
+from majordomo_analytics.drain.stillness import nobody_appends
 from majordomo_analytics.errors import PostgresError, SettingsError, SpoolError
 from majordomo_analytics.lake.history import drop_history, old_files
 from majordomo_analytics.lake.retention import days_before, drop_days_before
@@ -141,7 +143,7 @@ def expire(
             left.append(str(error))
     has_lake = (data.lake / "_delta_log").is_dir()
     if vacuum_now and has_lake:
-        drop_history(data.lake)
+        drop_history(data.lake, calm=partial(nobody_appends, data))
     old = len(old_files(data.lake)) if has_lake else 0
     return Expiry(first_kept, days, rows, letters, old, tuple(left))
 

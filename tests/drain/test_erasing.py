@@ -16,15 +16,18 @@ import pytest
 
 import majordomo_analytics as ma
 from majordomo_analytics.datadir import DataDirectory
+from majordomo_analytics.drain import stillness
 from majordomo_analytics.drain.dead_letters import DeadLetter, DeadLetters
 from majordomo_analytics.drain.erasing import ErasureReport, PostgresPlace, erase
 from majordomo_analytics.drain.expiry import expire, find_expired, first_day_kept
 from majordomo_analytics.drain.loop import drain_once
 from majordomo_analytics.drain.postgres import PostgresSink
 from majordomo_analytics.drain.sinks import LakeSink, Sink
-from majordomo_analytics.errors import SettingsError
+from majordomo_analytics.errors import LakeError, SettingsError
 from majordomo_analytics.lake.erasure import Erasure
+from majordomo_analytics.lake.history import old_files
 from majordomo_analytics.records.request import RequestRecord, decode_record, encode_record
+from majordomo_analytics.spool.locks import Lock
 from tests.drain.spools import spool, spool_many
 from tests.support.postgres import select
 from tests.support.proxy import MDM, clean_environment, lake_rows, mdm
@@ -320,6 +323,30 @@ def test_days_that_are_too_old_leave_both_sinks_and_the_dead_letters(
     counted = "select distinct request_count, first_seen_at from llm_requests_metadata_keys"
     assert select(postgres, counted) == [(2, edge)]
     assert expire(data, edge.date(), postgres=place).days == {}
+
+
+@pytest.mark.parametrize(("name", "who"), [("spool/drain", "a drain"), ("import", "an import")])
+def test_older_versions_go_only_while_nobody_appends(
+    data: DataDirectory, monkeypatch: pytest.MonkeyPatch, name: str, who: str
+) -> None:
+    """Who appends could write a commit anew that is being removed."""
+    monkeypatch.setattr(stillness, "LOCK_WAIT_S", 0.1)
+    spool(data, of(ALICE), of("bob", requested_at=NOON - timedelta(days=9)))
+    drain_once(data)
+    held = Lock(data.root / f"{name}.lock")
+    assert held.acquire()
+    try:
+        with pytest.raises(LakeError, match=f"{who} is at work"):
+            expire(data, NOON.date(), vacuum_now=True)
+        if who == "an import":
+            with pytest.raises(LakeError, match=f"{who} is at work"):
+                erase(data, ERASE, sinks=sinks(data), vacuum_now=True)
+    finally:
+        held.release()
+    assert len(old_files(data.lake)) >= 1
+
+    assert erase(data, ERASE, sinks=sinks(data), vacuum_now=True).old_files == 0
+    assert expire(data, NOON.date(), vacuum_now=True).old_files == 0
 
 
 def test_numbers_of_days_without_meaning_are_refused() -> None:
