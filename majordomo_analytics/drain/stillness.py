@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def nobody_appends(data: DataDirectory) -> Iterator[None]:
-    """Hold the locks of whoever appends to the lake: what they hold waits, or is read later.
+    """Hold the locks of whoever appends to the lake; what they have in hand waits.
 
     Raises
     ------

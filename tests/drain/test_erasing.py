@@ -7,6 +7,7 @@ import os
 import signal
 import sqlite3
 import subprocess
+import tempfile
 import threading
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
@@ -32,6 +33,7 @@ from tests.drain.spools import spool, spool_many
 from tests.support.postgres import select
 from tests.support.proxy import MDM, clean_environment, lake_rows, mdm
 from tests.support.records import a_record
+from tests.support.server import running_server
 
 ALICE = "alice@example.org"
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -97,6 +99,29 @@ def test_the_books_in_both_sinks_stay_and_the_value_goes(
 
     again = erase(data, ERASE, sinks=sinks(data, postgres), postgres=PostgresPlace(postgres))
     assert again == ErasureReport(0, 0, 0, 0, 0, old_files=0, removed_files=0, left=())
+
+
+@pytest.mark.parametrize("rows", [False, True])
+def test_a_key_in_letters_that_the_database_cannot_fold_is_erased(rows: bool) -> None:
+    """Under locale C, PostgreSQL lowers ASCII only; each spelling of a key is the key."""
+    spellings = ("Équipe", "ÉQUIPE", "équipe", "Straße_A", "STRASSE-a")
+    with running_server() as server, tempfile.TemporaryDirectory() as folder:
+        data = DataDirectory.create(Path(folder) / "data")
+        spool(data, *(of("bob", metadata={name: ALICE, "Plan": "x"}) for name in spellings))
+        drain_once(data, sinks(data, server.dsn))
+        place = PostgresPlace(server.dsn)
+        for key, meant in (("éQUIPE", 3), ("strasse_a", 2)):
+            erasure = Erasure(key, ALICE, rows=rows)
+            report = erase(data, erasure, sinks=sinks(data, server.dsn), postgres=place)
+            assert (report.lake, report.postgres) == (meant, meant)
+
+        held = select(server.dsn, "select raw_metadata, indexed_metadata from llm_requests")
+        assert [raw for raw, _ in held] == ([] if rows else [{"Plan": "x"}] * 5)
+        assert ALICE not in str(held)
+        counted = "select key_name, request_count from llm_requests_metadata_keys"
+        counts = dict(select(server.dsn, counted))
+        assert counts.pop("Plan") == (0 if rows else 5)
+        assert set(counts.values()) == {0}
 
 
 def test_whole_rows_leave_both_sinks(data: DataDirectory, postgres: str) -> None:
