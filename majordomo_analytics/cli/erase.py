@@ -161,6 +161,8 @@ def _say(report: ErasureReport) -> None:
         say(f"{report.postgres:,} requests in Postgres")
     if report.spool or report.dead_letters:
         say(f"{report.spool:,} records of the spool, {report.dead_letters:,} dead letters")
+    if report.rejected:
+        say(f"{report.rejected:,} rows that imports had rejected")
     say_old_files(report.old_files, report.removed_files)
     for sentence in report.left:
         warn(sentence)

@@ -1,8 +1,8 @@
 """Erase one value of a metadata key wherever a data directory and its Postgres hold it.
 
-From where rows come to where they end: dead letters and spools first, so that nothing that
-is erased comes back out of them, then the sinks. Each step can be repeated; whoever is
-killed amid one is called again.
+From where rows come to where they end: what imports rejected, dead letters and spools
+first, so that nothing that is erased comes back out of them, then the sinks. Each step can
+be repeated; whoever is killed amid one is called again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from majordomo_analytics.drain.dead_letters import DeadLetters
-from majordomo_analytics.drain.erasing_spool import erase_from_spools, erased_record
+from majordomo_analytics.drain.erasing_rejects import erase_from_rejects
+from majordomo_analytics.drain.erasing_spool import erase_from_spools, erased_record, is_readable
 from majordomo_analytics.drain.loop import drain_once
 from majordomo_analytics.drain.removal import check_place, fed_sinks
 from majordomo_analytics.drain.stillness import nobody_appends
@@ -55,6 +56,8 @@ class ErasureReport:
         Such files that were removed.
     left
         One sentence for each place where the value may stand still.
+    rejected
+        Rows that imports had rejected, and that held the value.
     """
 
     lake: int
@@ -65,6 +68,7 @@ class ErasureReport:
     old_files: int
     removed_files: int
     left: tuple[str, ...]
+    rejected: int = 0
 
 
 def check_erasure(erasure: Erasure) -> None:
@@ -119,7 +123,14 @@ def erase(
         if sink.name != "lake":
             check_place(data, sink.name, sink.place)
     left = list(drain_once(data, sinks).troubles)
-    dead = DeadLetters(data.dead_letters).revise(lambda record: erased_record(record, erasure))
+    rejects = erase_from_rejects(data, erasure.value)
+    left += rejects.left
+    dead, unreadable = _erase_dead_letters(data, erasure)
+    if unreadable:
+        left.append(
+            f"{unreadable:,} dead letters cannot be read, and nobody can say whose they are; "
+            f"remove them from {str(data.dead_letters)!r} when they are not needed any more"
+        )
     spool, waiting = erase_from_spools(data.spool, erasure)
     if waiting:
         left.append(
@@ -157,4 +168,17 @@ def erase(
         old_files=len(old_files(data.lake)) if has_lake else 0,
         removed_files=removed,
         left=tuple(left),
+        rejected=rejects.lines,
     )
+
+
+def _erase_dead_letters(data: DataDirectory, erasure: Erasure) -> tuple[int, int]:
+    """Return how many were meant, and how many are no records that can be read."""
+    unreadable = 0
+
+    def without(record: bytes) -> bytes | None:
+        nonlocal unreadable
+        unreadable += not is_readable(record)
+        return erased_record(record, erasure)
+
+    return DeadLetters(data.dead_letters).revise(without), unreadable

@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from majordomo_analytics.drain.dead_letters import DeadLetters
+from majordomo_analytics.drain.erasing_rejects import reject_files
 from majordomo_analytics.drain.removal import check_place, fed_sinks
 from majordomo_analytics.drain.stillness import nobody_appends
 from majordomo_analytics.errors import PostgresError, SettingsError, SpoolError
@@ -75,7 +76,7 @@ def find_expired(
     data: DataDirectory, first_kept: date, *, postgres: PostgresPlace | None = None
 ) -> Expiry:
     """Return what `expire` would let go; changes nothing."""
-    rows, left = None, _unnamed(data, postgres)
+    rows, left = None, [*_unnamed(data, postgres), *_rejected(data)]
     if postgres is not None:
         from majordomo_analytics.drain.erasing_postgres import rows_before
 
@@ -126,7 +127,7 @@ def expire(
     LakeError, SpoolError
         If the lake or the dead letters cannot be written.
     """
-    left = _unnamed(data, postgres)
+    left = [*_unnamed(data, postgres), *_rejected(data)]
     letters = DeadLetters(data.dead_letters).revise(
         lambda record: None if _is_old(record, first_kept) else record
     )
@@ -157,6 +158,17 @@ def _is_old(record: bytes, first_kept: date) -> bool:
         return decode_record(record).requested_at.astimezone(UTC).date() < first_kept
     except SpoolError:  # nobody can say of when it is
         return False
+
+
+def _rejected(data: DataDirectory) -> list[str]:
+    """Say that rows which imports rejected are there: of when they are, nobody can say."""
+    files = len(reject_files(data))
+    if not files:
+        return []
+    return [
+        f"{files:,} files in {str(data.rejects)!r} have rows that were rejected, of whatever day; "
+        "remove them when they are not needed any more"
+    ]
 
 
 def _unnamed(data: DataDirectory, postgres: PostgresPlace | None) -> list[str]:

@@ -198,6 +198,86 @@ def test_dead_letters_are_erased_with_the_reason_that_repeats_them(data: DataDir
     assert bob.id not in {each.id for each in letters.of("lake")}
 
 
+def test_dead_letters_that_cannot_be_read_are_told(data: DataDirectory) -> None:
+    """They may be anybody's; what is readable beside them is erased."""
+    letters = DeadLetters(data.dead_letters)
+    letters.write([letter(of(ALICE)), letter(a_record(), b"\xff"), letter(a_record(), b"{}")])
+
+    report = erase(data, ERASE, sinks=sinks(data))
+
+    assert report.dead_letters == 1
+    (said,) = report.left
+    assert said.startswith("2 dead letters cannot be read")
+
+
+def test_rows_that_an_import_rejected_go_with_the_value_in_them(
+    data: DataDirectory, tmp_path: Path
+) -> None:
+    """As a field, as a word of a text, as JSON in a text, as a broken line; others stay."""
+    name = 'Zoë "Z" O'
+    quoted = json.dumps({"user": name}).replace('"', '""')
+    doubled = name.replace('"', '""')
+    lines = [
+        "id,timestamp,provider,User-Id,note",
+        f'1,never,openai,"{doubled}",field',
+        f'2,never,openai,bob,"said {doubled}, often"',
+        f'3,never,openai,bob,"{quoted}"',
+        f'4,never,openai,"{doubled}x",another',
+        "5,never,openai,carol,other",
+        f'6,never,openai,"{doubled}",broken,line,too,long',
+    ]
+    source = tmp_path / "in.csv"
+    source.write_text("\n".join(lines) + "\n", "utf-8")
+    where = ("--data", str(data.root))
+    assert mdm("import", str(source), *where, check=False).returncode == 3
+    (rejects,) = data.rejects.iterdir()
+    whole = rejects.read_text()
+    assert len(whole.splitlines()) == 6
+
+    done = mdm("erase", "--user-id", name, "--json", *where)
+
+    assert json.loads(done.stdout)["rejected"] == 4
+    kept = rejects.read_text()
+    assert set(kept.splitlines()) < set(whole.splitlines())
+    assert [json.loads(line)["row"]["id"] for line in kept.splitlines()] == ["4", "5"]
+    assert list(data.rejects.iterdir()) == [rejects]
+    assert rejects.stat().st_mode & 0o777 == 0o600
+    mdm("erase", "--user-id", "carol", *where)
+    mdm("erase", "--user-id", name + "x", *where)
+    assert list(data.rejects.iterdir()) == []
+
+
+def test_rejected_rows_that_cannot_be_read_or_are_just_written_are_told(
+    data: DataDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A number is a value, too; a draft that a killed erasure left goes."""
+    monkeypatch.setattr(stillness, "LOCK_WAIT_S", 0.1)
+    data.rejects.mkdir()
+    rejects = data.rejects / "old.jsonl"
+    lines = ['{"row": {"user": 17}}', '{"row": {"user": 170}}', '{"row": {"us']
+    rejects.write_text("\n".join(lines))
+    (data.rejects / "old.jsonl.erasing").write_text("half")
+    whole = Erasure("User-Id", "17")
+    held = Lock(data.root / "import.lock")
+    assert held.acquire()
+    try:
+        report = erase(data, whole, sinks=sinks(data))
+        assert report.rejected == 0
+        assert "an import is at work" in report.left[0]
+    finally:
+        held.release()
+
+    report = erase(data, whole, sinks=sinks(data))
+
+    assert report.rejected == 1
+    assert report.left[0].startswith("1 lines of ")
+    assert rejects.read_text().splitlines() == lines[1:]
+    assert list(data.rejects.iterdir()) == [rejects]
+    for found in (find_expired(data, NOON.date()), expire(data, NOON.date())):
+        assert len(found.left) == 1
+        assert found.left[0].startswith("1 files in ")
+
+
 def test_damaged_spools_and_a_postgres_that_is_away_are_told(data: DataDirectory) -> None:
     spool(data, of(ALICE))
     data.quarantine.mkdir()
