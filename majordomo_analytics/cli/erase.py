@@ -96,7 +96,8 @@ def erase(
     provider gave, the error message, and the keys that --also names; they are flagged as
     erased. Without that key they count as (untagged).
 
-    What waits in the spool is drained first. Requests that come later are not touched.
+    What waits in the spool is drained first. Rows that imports rejected go as a whole if the
+    value stands in them. Requests that come later are not touched.
     Proxy, drain and readers go on meanwhile. Older versions of the lake hold the value
     until they are vacuumed. Backups, and the write-ahead log of Postgres, are yours to see
     to.

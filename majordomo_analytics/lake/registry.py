@@ -172,7 +172,9 @@ def _tallies(
 
 def _is_newest(snapshot: LakeSnapshot) -> bool:
     log = Path(snapshot.uri) / "_delta_log"
-    return not (log / f"{snapshot.version + 1:020d}.json").exists()
+    mine, next_one = (log / f"{snapshot.version + n:020d}.json" for n in range(2))
+    # The newest always has its commit; of older ones both may be gone with the history.
+    return mine.exists() and not next_one.exists()
 
 
 def _name_of(uri: str) -> str:

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 import majordomo_analytics as ma
 from majordomo_analytics.datadir import DataDirectory
 from majordomo_analytics.lake import registry as registry_module
+from majordomo_analytics.lake.history import drop_history
 from majordomo_analytics.lake.registry import (
     KeyUse,
     Registry,
@@ -220,12 +221,13 @@ def test_an_older_version_is_told_without_being_kept(data: DataDirectory) -> Non
     connection.close()
 
 
+@pytest.mark.parametrize("is_history_dropped", [False, True])
 @pytest.mark.parametrize("moment", ["before a tally is kept", "as it is kept"])
 def test_what_is_erased_while_it_is_counted_is_not_kept(
-    data: DataDirectory, monkeypatch: pytest.MonkeyPatch, moment: str
+    data: DataDirectory, monkeypatch: pytest.MonkeyPatch, moment: str, is_history_dropped: bool
 ) -> None:
     """Values stand in tallies: of files that are gone there is none, whoever was first."""
-    append(data.lake, days_of("Feature"), 1)
+    append(data.lake, days_of("Feature", days=1), 1)
     snapshot = take_snapshot(data.lake)
     tally_file, keep = registry_module.tally_file, TallyStore.keep
     pending = [True]
@@ -235,6 +237,8 @@ def test_what_is_erased_while_it_is_counted_is_not_kept(
             pending.clear()
             DeltaTable(str(data.lake)).delete("requested_date <= '2026-11-03'")
             forget_removed(take_snapshot(data.lake), data.registry)
+            if is_history_dropped:
+                drop_history(data.lake)
 
     def tallied(file: Any) -> Any:
         tally = tally_file(file)
@@ -249,7 +253,7 @@ def test_what_is_erased_while_it_is_counted_is_not_kept(
 
     monkeypatch.setattr(registry_module, "tally_file", tallied)
     monkeypatch.setattr(TallyStore, "keep", kept)
-    assert read_registry(snapshot, store=data.registry).requests == 3
+    assert read_registry(snapshot, store=data.registry).requests == 1
 
     assert TallyStore(data.registry).read() == {}
 
