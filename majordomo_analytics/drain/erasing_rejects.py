@@ -46,7 +46,7 @@ def erase_from_rejects(data: DataDirectory, value: str) -> ErasedRejects:
     if not reject_files(data):
         return erased
     lock = stillness.import_lock(data)
-    if not lock.acquire_within(stillness.LOCK_WAIT_S):
+    if not lock.acquire_within(stillness.WAIT_S):
         erased.left.append(
             f"an import is at work and may write to {str(data.rejects)!r}; erase again when it "
             "is done"

@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     from majordomo_analytics.datadir import DataDirectory
 
+WAIT_S = LOCK_WAIT_S
+"""How long whoever appends may take to come to an end."""
+
 
 @contextmanager
 def nobody_appends(data: DataDirectory) -> Iterator[None]:
@@ -26,9 +29,9 @@ def nobody_appends(data: DataDirectory) -> Iterator[None]:
     """
     with ExitStack() as held:
         for who, lock in (("a drain", drain_lock(data.spool)), ("an import", import_lock(data))):
-            if not lock.acquire_within(LOCK_WAIT_S):
+            if not lock.acquire_within(WAIT_S):
                 message = (
-                    f"{who} is at work on {str(data.root)!r} for over {LOCK_WAIT_S:g} s; call "
+                    f"{who} is at work on {str(data.root)!r} for over {WAIT_S:g} s; call "
                     "it again when that is done"
                 )
                 raise LakeError(message)

@@ -251,7 +251,7 @@ def test_rejected_rows_that_cannot_be_read_or_are_just_written_are_told(
     data: DataDirectory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A number is a value, too; a draft that a killed erasure left goes."""
-    monkeypatch.setattr(stillness, "LOCK_WAIT_S", 0.1)
+    monkeypatch.setattr(stillness, "WAIT_S", 0.1)
     data.rejects.mkdir()
     rejects = data.rejects / "old.jsonl"
     lines = ['{"row": {"user": 17}}', '{"row": {"user": 170}}', '{"row": {"us']
@@ -435,7 +435,7 @@ def test_older_versions_go_only_while_nobody_appends(
     data: DataDirectory, monkeypatch: pytest.MonkeyPatch, name: str, who: str
 ) -> None:
     """Who appends could write a commit anew that is being removed."""
-    monkeypatch.setattr(stillness, "LOCK_WAIT_S", 0.1)
+    monkeypatch.setattr(stillness, "WAIT_S", 0.1)
     spool(data, of(ALICE), of("bob", requested_at=NOON - timedelta(days=9)))
     drain_once(data)
     held = Lock(data.root / f"{name}.lock")

@@ -33,6 +33,7 @@ from majordomo_analytics.lake.registry import (
 )
 from majordomo_analytics.lake.sketches import DISTINCT_ERROR, FREQUENT_ERROR
 from majordomo_analytics.lake.table import append_once, create_lake, take_snapshot
+from majordomo_analytics.lake.tallies import tally_file
 from majordomo_analytics.lake.tallystore import TallyStore
 from majordomo_analytics.records.columns import promoted_column
 from majordomo_analytics.records.metadata import PROMOTED_FROM_THE_START
@@ -229,7 +230,7 @@ def test_what_is_erased_while_it_is_counted_is_not_kept(
     """Values stand in tallies: of files that are gone there is none, whoever was first."""
     append(data.lake, days_of("Feature", days=1), 1)
     snapshot = take_snapshot(data.lake)
-    tally_file, keep = registry_module.tally_file, TallyStore.keep
+    keep = TallyStore.keep
     pending = [True]
 
     def erase() -> None:

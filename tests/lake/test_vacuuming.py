@@ -15,7 +15,7 @@ import majordomo_analytics as ma
 from majordomo_analytics.errors import SettingsError
 from majordomo_analytics.lake import vacuuming
 from majordomo_analytics.lake.compaction import compact
-from majordomo_analytics.lake.table import append_once, create_lake, take_snapshot
+from majordomo_analytics.lake.table import append_once, create_lake, open_table, take_snapshot
 from majordomo_analytics.lake.vacuuming import vacuum
 from tests.lake.rows import cost_by, some_requests, tagged
 
@@ -116,7 +116,7 @@ def test_what_a_drain_commits_meanwhile_stays_however_much_is_forced(
     lake: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its file is in no version that the vacuum knows, and just not committed yet."""
-    opened = vacuuming.open_table
+    opened = open_table
     new = some_requests(1, 1, 5, seed=2)[0]
 
     def and_a_drain_commits(uri: Path) -> DeltaTable:
