@@ -58,6 +58,11 @@ class DataDirectory:
         return self.root / "quarantine"
 
     @property
+    def rejects(self) -> Path:
+        """The folder of rows that imports rejected, a file of JSON lines for each."""
+        return self.root / "rejects"
+
+    @property
     def api_keys(self) -> Path:
         """The SQLite file of API keys."""
         return self.root / "api_keys.sqlite"

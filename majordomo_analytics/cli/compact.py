@@ -34,7 +34,12 @@ def compact(
         ),
     ] = "7d",
     force: Annotated[
-        bool, typer.Option("--force", help="With --vacuum: allow less than an hour.")
+        bool,
+        typer.Option(
+            "--force",
+            help="With --vacuum: allow less than an hour. Files that no version names are kept "
+            "for an hour all the same.",
+        ),
     ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Change nothing; say what --vacuum would remove.")

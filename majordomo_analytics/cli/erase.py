@@ -96,9 +96,10 @@ def erase(
     provider gave, the error message, and the keys that --also names; they are flagged as
     erased. Without that key they count as (untagged).
 
-    What waits in the spool is drained first. Requests that come later are not touched.
-    Proxy, drain and readers go on meanwhile. Older versions of the lake hold the value
-    until they are vacuumed. Backups, and the write-ahead log of Postgres, are yours to see
+    What waits in the spool is drained first. Rows that imports rejected go as a whole if
+    the value stands in them. Requests that come later are not touched. Proxy, drain and
+    readers go on meanwhile. Older versions of the lake hold the value until they are
+    vacuumed. Backups, and the write-ahead log of Postgres, are yours to see
     to.
 
     Ends with 0 when nothing is left; with 3, and a sentence for each place, when the value
@@ -161,6 +162,8 @@ def _say(report: ErasureReport) -> None:
         say(f"{report.postgres:,} requests in Postgres")
     if report.spool or report.dead_letters:
         say(f"{report.spool:,} records of the spool, {report.dead_letters:,} dead letters")
+    if report.rejected:
+        say(f"{report.rejected:,} rows that imports had rejected")
     say_old_files(report.old_files, report.removed_files)
     for sentence in report.left:
         warn(sentence)

@@ -47,7 +47,8 @@ def retain(
     and readers go on meanwhile. The room on the disk is free once the lake is vacuumed.
 
     Ends with 0 when nothing is left; with 3, and a sentence for each place, when something
-    could not be reached. It can be called again at any time, as by cron.
+    could not be reached, or imports have left rejected rows, of whatever day. It can be
+    called again at any time, as by cron.
     """
     from majordomo_analytics.cli.screen import out, progress
     from majordomo_analytics.datadir import DataDirectory, keep_private

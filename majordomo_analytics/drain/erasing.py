@@ -1,29 +1,29 @@
 """Erase one value of a metadata key wherever a data directory and its Postgres hold it.
 
-From where rows come to where they end: dead letters and spools first, so that nothing that
-is erased comes back out of them, then the sinks. Each step can be repeated; whoever is
-killed amid one is called again.
+From where rows come to where they end: what imports rejected, dead letters and spools
+first, so that nothing that is erased comes back out of them, then the sinks. Each step can
+be repeated; whoever is killed amid one is called again.
 """
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 from majordomo_analytics.drain.dead_letters import DeadLetters
-from majordomo_analytics.drain.erasing_spool import erase_from_spools, erased_record
+from majordomo_analytics.drain.erasing_rejects import erase_from_rejects
+from majordomo_analytics.drain.erasing_spool import erase_from_spools, erased_record, is_readable
 from majordomo_analytics.drain.loop import drain_once
-from majordomo_analytics.drain.passes import LOCK_WAIT_S
 from majordomo_analytics.drain.removal import check_place, fed_sinks
-from majordomo_analytics.errors import LakeError, PostgresError, SettingsError
+from majordomo_analytics.drain.stillness import nobody_appends
+from majordomo_analytics.errors import PostgresError, SettingsError
 from majordomo_analytics.lake.erasure import erase_from_lake
 from majordomo_analytics.lake.history import drop_history, old_files
 from majordomo_analytics.records.metadata import MAX_NAME_CHARACTERS
-from majordomo_analytics.spool.locks import drain_lock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from majordomo_analytics.datadir import DataDirectory
     from majordomo_analytics.drain.sinks import Sink
@@ -56,6 +56,8 @@ class ErasureReport:
         Such files that were removed.
     left
         One sentence for each place where the value may stand still.
+    rejected
+        Rows that imports had rejected, and that held the value.
     """
 
     lake: int
@@ -66,6 +68,7 @@ class ErasureReport:
     old_files: int
     removed_files: int
     left: tuple[str, ...]
+    rejected: int = 0
 
 
 def check_erasure(erasure: Erasure) -> None:
@@ -120,14 +123,22 @@ def erase(
         if sink.name != "lake":
             check_place(data, sink.name, sink.place)
     left = list(drain_once(data, sinks).troubles)
-    dead = DeadLetters(data.dead_letters).revise(lambda record: erased_record(record, erasure))
+    rejects = erase_from_rejects(data, erasure.value)
+    left += rejects.left
+    dead, unreadable = _erase_dead_letters(data, erasure)
+    if unreadable:
+        left.append(
+            f"{unreadable:,} dead letters cannot be read, and nobody can say whose they are; "
+            f"remove them from {str(data.dead_letters)!r} when they are not needed any more"
+        )
     spool, waiting = erase_from_spools(data.spool, erasure)
     if waiting:
         left.append(
             f"{waiting:,} records stand in spools that workers write; reload the proxy (SIGHUP), "
             "so that they begin new ones, and erase again"
         )
-    from_lake = erase_from_lake(data.lake, erasure, calm=lambda: _calm(data), on_rows=on_rows)
+    calm = partial(nobody_appends, data)
+    from_lake = erase_from_lake(data.lake, erasure, calm=calm, on_rows=on_rows)
     from_postgres = None
     if postgres is not None:
         # Not before it is needed: whoever has no Postgres need not have its driver.
@@ -142,7 +153,7 @@ def erase(
     elif fed_sinks(data) - {"lake"}:
         left.append("a Postgres was fed from here and is not named; give --postgres")
     has_lake = (data.lake / "_delta_log").is_dir()
-    removed = drop_history(data.lake) if vacuum_now and has_lake else 0
+    removed = drop_history(data.lake, calm=calm) if vacuum_now and has_lake else 0
     if any(data.quarantine.glob("*")):
         left.append(
             f"damaged spools in {str(data.quarantine)!r} are not looked into; remove them when "
@@ -157,17 +168,17 @@ def erase(
         old_files=len(old_files(data.lake)) if has_lake else 0,
         removed_files=removed,
         left=tuple(left),
+        rejected=rejects.lines,
     )
 
 
-@contextmanager
-def _calm(data: DataDirectory) -> Iterator[None]:
-    """Have no drain append to the lake: it waits, and what it holds stays in the spool."""
-    lock = drain_lock(data.spool)
-    if not lock.acquire_within(LOCK_WAIT_S):
-        message = f"a drain is at work on {str(data.root)!r} for over {LOCK_WAIT_S:g} s"
-        raise LakeError(message)
-    try:
-        yield
-    finally:
-        lock.release()
+def _erase_dead_letters(data: DataDirectory, erasure: Erasure) -> tuple[int, int]:
+    """Return how many were meant, and how many are no records that can be read."""
+    unreadable = 0
+
+    def without(record: bytes) -> bytes | None:
+        nonlocal unreadable
+        unreadable += not is_readable(record)
+        return erased_record(record, erasure)
+
+    return DeadLetters(data.dead_letters).revise(without), unreadable

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, LiteralString
 from majordomo_analytics.drain.pages import OF_PAGE, PAGE, ROWS_PER_PAGE, Pages
 from majordomo_analytics.lake.erasure import ERASED_TEXT
 from majordomo_analytics.records.flags import ERASED
+from majordomo_analytics.records.metadata import lookup_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -14,10 +15,19 @@ if TYPE_CHECKING:
 
     from majordomo_analytics.lake.erasure import Erasure
 
+_NAMES: LiteralString = f"""
+with {PAGE}
+select {OF_PAGE}, 0, array(
+  select distinct key_name
+  from page join {{requests}} r using (id),
+    jsonb_object_keys(r.raw_metadata || r.indexed_metadata) as key_name
+)
+"""  # noqa: S608 - parts of our own
+
 _KEPT: LiteralString = """
 coalesce((
   select jsonb_object_agg(e.key, e.value) from jsonb_each({column}) e
-  where lower(replace(e.key, '_', '-')) <> all(%(gone)s)
+  where e.key <> all(%(gone)s)
 ), '{{}}')"""
 
 _MEANT: LiteralString = """
@@ -25,7 +35,7 @@ meant as (
   select r.id, r.majordomo_api_key_id, r.raw_metadata from page join {requests} r using (id)
   where exists (
     select from jsonb_each_text(r.raw_metadata) e
-    where lower(replace(e.key, '_', '-')) = %(wanted)s and e.value = %(value)s
+    where e.key = any(%(wanted)s) and e.value = %(value)s
   )
 )"""
 
@@ -36,7 +46,7 @@ uncounted as (
   from (
     select majordomo_api_key_id, key_name, count(*) as requests
     from meant, jsonb_object_keys(raw_metadata) as key_name
-    where %(all)s or lower(replace(key_name, '_', '-')) = any(%(gone)s)
+    where %(all)s or key_name = any(%(gone)s)
     group by majordomo_api_key_id, key_name
   ) g
   where k.key_name = g.key_name
@@ -100,15 +110,19 @@ def erase_from_postgres(
     PostgresError
         If Postgres cannot be reached or refuses it.
     """
-    values = {
-        "wanted": _folded(erasure.key),
-        "gone": [_folded(key) for key in (erasure.key, *erasure.also)],
+    values: dict[str, object] = {
         "value": erasure.value,
         "all": erasure.rows,
         "flag": ERASED,
         "erased_text": ERASED_TEXT,
     }
     with Pages(dsn, schema) as pages:
+        names = _names(pages)
+        # Which spellings are one key, nobody but us can say: what is upper case depends on
+        # the locale of the database.
+        wanted = lookup_name(erasure.key)
+        values["wanted"] = [name for name in names if lookup_name(name) == wanted]
+        values["gone"] = [name for name in names if lookup_name(name) in erasure.gone]
         statement = _DELETE if erasure.rows else _ERASE
         changed = pages.walk(statement, values, alone=True, on_rows=on_rows)
         # Of a row that was changed or deleted the earlier state stays where it is until its
@@ -154,6 +168,8 @@ where first_seen_at < %(first_kept)s
 """
 
 
-def _folded(key: str) -> str:
-    """Return a key as the statements compare it."""
-    return key.lower().replace("_", "-")
+def _names(pages: Pages) -> set[str]:
+    """Return every metadata key that rows have, as it is spelled there."""
+    names: set[str] = set()
+    pages.walk(_NAMES, {}, on_found=names.update)
+    return names

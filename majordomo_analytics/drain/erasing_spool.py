@@ -24,6 +24,15 @@ if TYPE_CHECKING:
     from majordomo_analytics.spool.files import SpoolFile
 
 
+def is_readable(data: bytes) -> bool:
+    """Return whether a record can be decoded, so that it is known whose it is."""
+    try:
+        decode_record(data)
+    except SpoolError:
+        return False
+    return True
+
+
 def erased_record(data: bytes, erasure: Erasure) -> bytes | None:
     """Return what is left of a record: all of it, all but what identifies, or None."""
     try:

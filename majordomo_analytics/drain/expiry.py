@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 from majordomo_analytics.drain.dead_letters import DeadLetters
+from majordomo_analytics.drain.erasing_rejects import reject_files
 from majordomo_analytics.drain.removal import check_place, fed_sinks
+from majordomo_analytics.drain.stillness import nobody_appends
 from majordomo_analytics.errors import PostgresError, SettingsError, SpoolError
 from majordomo_analytics.lake.history import drop_history, old_files
 from majordomo_analytics.lake.retention import days_before, drop_days_before
@@ -73,7 +76,7 @@ def find_expired(
     data: DataDirectory, first_kept: date, *, postgres: PostgresPlace | None = None
 ) -> Expiry:
     """Return what `expire` would let go; changes nothing."""
-    rows, left = None, _unnamed(data, postgres)
+    rows, left = None, [*_unnamed(data, postgres), *_rejected(data)]
     if postgres is not None:
         from majordomo_analytics.drain.erasing_postgres import rows_before
 
@@ -124,7 +127,7 @@ def expire(
     LakeError, SpoolError
         If the lake or the dead letters cannot be written.
     """
-    left = _unnamed(data, postgres)
+    left = [*_unnamed(data, postgres), *_rejected(data)]
     letters = DeadLetters(data.dead_letters).revise(
         lambda record: None if _is_old(record, first_kept) else record
     )
@@ -141,7 +144,7 @@ def expire(
             left.append(str(error))
     has_lake = (data.lake / "_delta_log").is_dir()
     if vacuum_now and has_lake:
-        drop_history(data.lake)
+        drop_history(data.lake, calm=partial(nobody_appends, data))
     old = len(old_files(data.lake)) if has_lake else 0
     return Expiry(first_kept, days, rows, letters, old, tuple(left))
 
@@ -155,6 +158,17 @@ def _is_old(record: bytes, first_kept: date) -> bool:
         return decode_record(record).requested_at.astimezone(UTC).date() < first_kept
     except SpoolError:  # nobody can say of when it is
         return False
+
+
+def _rejected(data: DataDirectory) -> list[str]:
+    """Say that rows which imports rejected are there: of when they are, nobody can say."""
+    files = len(reject_files(data))
+    if not files:
+        return []
+    return [
+        f"{files:,} files in {str(data.rejects)!r} have rows that were rejected, of whatever day; "
+        "remove them when they are not needed any more"
+    ]
 
 
 def _unnamed(data: DataDirectory, postgres: PostgresPlace | None) -> list[str]:

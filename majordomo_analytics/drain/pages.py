@@ -103,6 +103,7 @@ class Pages:
         *,
         alone: bool = False,
         on_rows: Callable[[int], None] = lambda _: None,
+        on_found: Callable[..., None] = lambda *_: None,
     ) -> int:
         """Run a statement over each page of the rows that are there now.
 
@@ -116,6 +117,8 @@ class Pages:
             Whether a page excludes a drain.
         on_rows
             Called after each page with how many rows it has.
+        on_found
+            Called after each page with what the statement selects besides.
 
         Returns
         -------
@@ -131,7 +134,8 @@ class Pages:
                 row = connection.execute(query, page).fetchone()
             if row is None or row[0] is None:
                 break
-            after, seen, of_page = row
+            after, seen, of_page, *found = row
             changed += of_page
             on_rows(seen)
+            on_found(*found)
         return changed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,12 +12,11 @@ from deltalake.exceptions import DeltaError
 from majordomo_analytics.errors import LakeError
 from majordomo_analytics.lake.maintenance import maintenance
 from majordomo_analytics.lake.table import PARTITION_COLUMN, take_snapshot
+from majordomo_analytics.lake.vacuuming import flush_log, remove_unused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-UNCOMMITTED_HOURS = 1
-"""How old a file has to be that no version names: a younger one may be named soon."""
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
 
 def old_files(uri: str | Path) -> list[Path]:
@@ -25,12 +25,23 @@ def old_files(uri: str | Path) -> list[Path]:
     return [path for path in _parquet(uri) if path.resolve() not in present]
 
 
-def drop_history(uri: str | Path) -> int:
+def drop_history(
+    uri: str | Path, *, calm: Callable[[], AbstractContextManager[object]] = nullcontext
+) -> int:
     """Remove what only older versions hold, at once; return how many files that were.
 
     With the files goes the log of how the lake came to be as it is: it names the least and
     the greatest value of promoted metadata keys in each file. There is no way back to an
     older version then, and a query that reads one just now fails.
+
+    Parameters
+    ----------
+    uri
+        Where the lake is.
+    calm
+        Returns a context in which nobody appends, entered while it is done. Without it, who
+        has looked at the log and stands still could write a commit anew that was removed,
+        which counts for nothing.
 
     Raises
     ------
@@ -39,22 +50,16 @@ def drop_history(uri: str | Path) -> int:
     LakeError
         If it cannot be done.
     """
-    with maintenance(uri, doing="removing old versions"):
+    with maintenance(uri, doing="removing old versions") as lake, calm():
         before = len(old_files(uri))
         try:
             table = DeltaTable(str(uri))
-            # The first knows what was taken out of the table, the second also what was
-            # forgotten to have been.
-            table.vacuum(retention_hours=0, dry_run=False, enforce_retention_duration=False)
-            table.vacuum(
-                retention_hours=UNCOMMITTED_HOURS,
-                dry_run=False,
-                enforce_retention_duration=False,
-                full=True,
-            )
+            flush_log(lake)
+            remove_unused(table, 0)
             table = DeltaTable(str(uri))
             table.create_checkpoint()
-            _drop_log(Path(uri) / "_delta_log", table.version())
+            flush_log(lake)
+            _drop_log(lake / "_delta_log", table.version())
         except (DeltaError, OSError) as error:
             message = f"old versions of the lake at {str(uri)!r} cannot be removed: {error}"
             raise LakeError(message) from error

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from majordomo_analytics.datadir import MARKER, DataDirectory
 from majordomo_analytics.lake.sketches import KeyTally
+from majordomo_analytics.lake.table import take_snapshot
 from majordomo_analytics.lake.tallies import FileTally, tally_file
 from majordomo_analytics.lake.tallystore import TallyStore
 
@@ -138,8 +139,11 @@ def store_of(lake_uri: str | Path) -> Path | None:
 
 def forget_removed(snapshot: LakeSnapshot, store: Path | None) -> None:
     """Remove the tallies of files that are in this version no more."""
-    kept = TallyStore(store)
-    kept.remove(kept.read().keys() - {_name_of(file.uri) for file in snapshot.files})
+    _forget_but(TallyStore(store), snapshot)
+
+
+def _forget_but(store: TallyStore, snapshot: LakeSnapshot) -> None:
+    store.remove(store.read().keys() - {_name_of(file.uri) for file in snapshot.files})
 
 
 def _tallies(
@@ -147,24 +151,30 @@ def _tallies(
 ) -> dict[str, FileTally]:
     kept = store.read()
     files = {_name_of(file.uri): file for file in snapshot.files}
-    is_newest = _is_newest(snapshot)
-    if is_newest:
+    if _is_newest(snapshot):
         store.remove(kept.keys() - files.keys())
     found = {}
+    has_kept = False
     for name, file in files.items():
         tally = kept.get(name)
         if tally is None:
             tally = tally_file(file)
-            if is_newest:  # else what an erasure has removed might come back
+            if _is_newest(snapshot):  # else what an erasure has removed might come back
                 store.keep(name, tally)
+                has_kept = True
             on_rows(tally.requests)
         found[name] = tally
+    if has_kept and not _is_newest(snapshot):
+        # An erasure may have come between looking and keeping, and have forgotten by now.
+        _forget_but(store, take_snapshot(snapshot.uri))
     return found
 
 
 def _is_newest(snapshot: LakeSnapshot) -> bool:
     log = Path(snapshot.uri) / "_delta_log"
-    return not (log / f"{snapshot.version + 1:020d}.json").exists()
+    mine, next_one = (log / f"{snapshot.version + n:020d}.json" for n in range(2))
+    # The newest always has its commit; of older ones both may be gone with the history.
+    return mine.exists() and not next_one.exists()
 
 
 def _name_of(uri: str) -> str:

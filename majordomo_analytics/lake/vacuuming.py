@@ -17,11 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
+    from deltalake import DeltaTable
+
 KEPT = timedelta(days=7)
 """How long files that were replaced are kept, unless told otherwise."""
 
 RETENTION_PROPERTY = "delta.deletedFileRetentionDuration"
 LEAST_KEPT = timedelta(hours=1)
+UNNAMED_HOURS = 1
+"""How old a file has to be that no version names: a younger one may be named soon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +63,8 @@ def vacuum(
     kept
         How long ago a file must have been replaced, in whole hours; 7 days by default.
     force
-        Allow less than an hour. Questions that are being answered may fail then.
+        Allow less than an hour. Questions that are being answered may fail then. Files that
+        no version names are kept for an hour all the same: somebody may be writing them.
     is_trial
         Only count.
 
@@ -89,16 +94,35 @@ def vacuum(
             raise SettingsError(message)
         hours = int(kept / timedelta(hours=1))
         try:
-            # Full: files of a promotion that was cut short stand in no version at all.
-            found = table.vacuum(hours, dry_run=True, enforce_retention_duration=False, full=True)
+            found = remove_unused(table, hours, is_trial=True)
             freed_bytes = sum(_sizes(lake, found))
             if found and not is_trial:
-                _flush_log(lake)
-                table.vacuum(hours, dry_run=False, enforce_retention_duration=False, full=True)
+                flush_log(lake)
+                remove_unused(table, hours)
         except (DeltaError, OSError) as error:
             message = f"the lake at {str(lake)!r} cannot be vacuumed: {error}"
             raise LakeError(message) from error
     return Vacuuming(len(found), freed_bytes)
+
+
+def remove_unused(table: DeltaTable, hours: int, *, is_trial: bool = False) -> set[str]:
+    """Remove the files that were replaced so many hours ago, and those that nobody names.
+
+    The first vacuum knows what was taken out of the table. Only the second knows files that
+    were forgotten to have been, or that stand in no version, as of a promotion that was cut
+    short; but it takes for such a file also one that a drain commits just now.
+
+    Returns
+    -------
+    set
+        Their paths inside the lake.
+    """
+    found: set[str] = set()
+    for at_least, is_full in ((hours, False), (max(hours, UNNAMED_HOURS), True)):
+        found.update(
+            table.vacuum(at_least, dry_run=is_trial, enforce_retention_duration=False, full=is_full)
+        )
+    return found
 
 
 def _sizes(lake: Path, paths: Iterable[str]) -> Iterable[int]:
@@ -108,11 +132,14 @@ def _sizes(lake: Path, paths: Iterable[str]) -> Iterable[int]:
             yield file.stat().st_size
 
 
-def _flush_log(lake: Path) -> None:
+def flush_log(lake: Path) -> None:
     """Have the disk hold the commits that name other files, before the old ones go."""
     folder = lake / "_delta_log"
     for path in (*folder.iterdir(), folder):
-        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            descriptor = os.open(path, os.O_RDONLY)
+        except FileNotFoundError:  # the draft of a commit that a drain has made meanwhile
+            continue
         try:
             os.fsync(descriptor)
         finally:

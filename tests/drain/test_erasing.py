@@ -7,6 +7,7 @@ import os
 import signal
 import sqlite3
 import subprocess
+import tempfile
 import threading
 from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
@@ -16,19 +17,23 @@ import pytest
 
 import majordomo_analytics as ma
 from majordomo_analytics.datadir import DataDirectory
+from majordomo_analytics.drain import stillness
 from majordomo_analytics.drain.dead_letters import DeadLetter, DeadLetters
 from majordomo_analytics.drain.erasing import ErasureReport, PostgresPlace, erase
 from majordomo_analytics.drain.expiry import expire, find_expired, first_day_kept
 from majordomo_analytics.drain.loop import drain_once
 from majordomo_analytics.drain.postgres import PostgresSink
 from majordomo_analytics.drain.sinks import LakeSink, Sink
-from majordomo_analytics.errors import SettingsError
+from majordomo_analytics.errors import LakeError, SettingsError
 from majordomo_analytics.lake.erasure import Erasure
+from majordomo_analytics.lake.history import old_files
 from majordomo_analytics.records.request import RequestRecord, decode_record, encode_record
+from majordomo_analytics.spool.locks import Lock
 from tests.drain.spools import spool, spool_many
 from tests.support.postgres import select
 from tests.support.proxy import MDM, clean_environment, lake_rows, mdm
 from tests.support.records import a_record
+from tests.support.server import running_server
 
 ALICE = "alice@example.org"
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
@@ -94,6 +99,29 @@ def test_the_books_in_both_sinks_stay_and_the_value_goes(
 
     again = erase(data, ERASE, sinks=sinks(data, postgres), postgres=PostgresPlace(postgres))
     assert again == ErasureReport(0, 0, 0, 0, 0, old_files=0, removed_files=0, left=())
+
+
+@pytest.mark.parametrize("rows", [False, True])
+def test_a_key_in_letters_that_the_database_cannot_fold_is_erased(rows: bool) -> None:
+    """Under locale C, PostgreSQL lowers ASCII only; each spelling of a key is the key."""
+    spellings = ("Équipe", "ÉQUIPE", "équipe", "Straße_A", "STRASSE-a")
+    with running_server() as server, tempfile.TemporaryDirectory() as folder:
+        data = DataDirectory.create(Path(folder) / "data")
+        spool(data, *(of("bob", metadata={name: ALICE, "Plan": "x"}) for name in spellings))
+        drain_once(data, sinks(data, server.dsn))
+        place = PostgresPlace(server.dsn)
+        for key, meant in (("éQUIPE", 3), ("strasse_a", 2)):
+            erasure = Erasure(key, ALICE, rows=rows)
+            report = erase(data, erasure, sinks=sinks(data, server.dsn), postgres=place)
+            assert (report.lake, report.postgres) == (meant, meant)
+
+        held = select(server.dsn, "select raw_metadata, indexed_metadata from llm_requests")
+        assert [raw for raw, _ in held] == ([] if rows else [{"Plan": "x"}] * 5)
+        assert ALICE not in str(held)
+        counted = "select key_name, request_count from llm_requests_metadata_keys"
+        counts = dict(select(server.dsn, counted))
+        assert counts.pop("Plan") == (0 if rows else 5)
+        assert set(counts.values()) == {0}
 
 
 def test_whole_rows_leave_both_sinks(data: DataDirectory, postgres: str) -> None:
@@ -168,6 +196,86 @@ def test_dead_letters_are_erased_with_the_reason_that_repeats_them(data: DataDir
     whole = Erasure("User-Id", "bob", rows=True)
     assert erase(data, whole, sinks=sinks(data)).dead_letters == 1
     assert bob.id not in {each.id for each in letters.of("lake")}
+
+
+def test_dead_letters_that_cannot_be_read_are_told(data: DataDirectory) -> None:
+    """They may be anybody's; what is readable beside them is erased."""
+    letters = DeadLetters(data.dead_letters)
+    letters.write([letter(of(ALICE)), letter(a_record(), b"\xff"), letter(a_record(), b"{}")])
+
+    report = erase(data, ERASE, sinks=sinks(data))
+
+    assert report.dead_letters == 1
+    (said,) = report.left
+    assert said.startswith("2 dead letters cannot be read")
+
+
+def test_rows_that_an_import_rejected_go_with_the_value_in_them(
+    data: DataDirectory, tmp_path: Path
+) -> None:
+    """As a field, as a word of a text, as JSON in a text, as a broken line; others stay."""
+    name = 'Zoë "Z" O'
+    quoted = json.dumps({"user": name}).replace('"', '""')
+    doubled = name.replace('"', '""')
+    lines = [
+        "id,timestamp,provider,User-Id,note",
+        f'1,never,openai,"{doubled}",field',
+        f'2,never,openai,bob,"said {doubled}, often"',
+        f'3,never,openai,bob,"{quoted}"',
+        f'4,never,openai,"{doubled}x",another',
+        "5,never,openai,carol,other",
+        f'6,never,openai,"{doubled}",broken,line,too,long',
+    ]
+    source = tmp_path / "in.csv"
+    source.write_text("\n".join(lines) + "\n", "utf-8")
+    where = ("--data", str(data.root))
+    assert mdm("import", str(source), *where, check=False).returncode == 3
+    (rejects,) = data.rejects.iterdir()
+    whole = rejects.read_text()
+    assert len(whole.splitlines()) == 6
+
+    done = mdm("erase", "--user-id", name, "--json", *where)
+
+    assert json.loads(done.stdout)["rejected"] == 4
+    kept = rejects.read_text()
+    assert set(kept.splitlines()) < set(whole.splitlines())
+    assert [json.loads(line)["row"]["id"] for line in kept.splitlines()] == ["4", "5"]
+    assert list(data.rejects.iterdir()) == [rejects]
+    assert rejects.stat().st_mode & 0o777 == 0o600
+    mdm("erase", "--user-id", "carol", *where)
+    mdm("erase", "--user-id", name + "x", *where)
+    assert list(data.rejects.iterdir()) == []
+
+
+def test_rejected_rows_that_cannot_be_read_or_are_just_written_are_told(
+    data: DataDirectory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A number is a value, too; a draft that a killed erasure left goes."""
+    monkeypatch.setattr(stillness, "WAIT_S", 0.1)
+    data.rejects.mkdir()
+    rejects = data.rejects / "old.jsonl"
+    lines = ['{"row": {"user": 17}}', '{"row": {"user": 170}}', '{"row": {"us']
+    rejects.write_text("\n".join(lines))
+    (data.rejects / "old.jsonl.erasing").write_text("half")
+    whole = Erasure("User-Id", "17")
+    held = Lock(data.root / "import.lock")
+    assert held.acquire()
+    try:
+        report = erase(data, whole, sinks=sinks(data))
+        assert report.rejected == 0
+        assert "an import is at work" in report.left[0]
+    finally:
+        held.release()
+
+    report = erase(data, whole, sinks=sinks(data))
+
+    assert report.rejected == 1
+    assert report.left[0].startswith("1 lines of ")
+    assert rejects.read_text().splitlines() == lines[1:]
+    assert list(data.rejects.iterdir()) == [rejects]
+    for found in (find_expired(data, NOON.date()), expire(data, NOON.date())):
+        assert len(found.left) == 1
+        assert found.left[0].startswith("1 files in ")
 
 
 def test_damaged_spools_and_a_postgres_that_is_away_are_told(data: DataDirectory) -> None:
@@ -320,6 +428,30 @@ def test_days_that_are_too_old_leave_both_sinks_and_the_dead_letters(
     counted = "select distinct request_count, first_seen_at from llm_requests_metadata_keys"
     assert select(postgres, counted) == [(2, edge)]
     assert expire(data, edge.date(), postgres=place).days == {}
+
+
+@pytest.mark.parametrize(("name", "who"), [("spool/drain", "a drain"), ("import", "an import")])
+def test_older_versions_go_only_while_nobody_appends(
+    data: DataDirectory, monkeypatch: pytest.MonkeyPatch, name: str, who: str
+) -> None:
+    """Who appends could write a commit anew that is being removed."""
+    monkeypatch.setattr(stillness, "WAIT_S", 0.1)
+    spool(data, of(ALICE), of("bob", requested_at=NOON - timedelta(days=9)))
+    drain_once(data)
+    held = Lock(data.root / f"{name}.lock")
+    assert held.acquire()
+    try:
+        with pytest.raises(LakeError, match=f"{who} is at work"):
+            expire(data, NOON.date(), vacuum_now=True)
+        if who == "an import":
+            with pytest.raises(LakeError, match=f"{who} is at work"):
+                erase(data, ERASE, sinks=sinks(data), vacuum_now=True)
+    finally:
+        held.release()
+    assert len(old_files(data.lake)) >= 1
+
+    assert erase(data, ERASE, sinks=sinks(data), vacuum_now=True).old_files == 0
+    assert expire(data, NOON.date(), vacuum_now=True).old_files == 0
 
 
 def test_numbers_of_days_without_meaning_are_refused() -> None:

@@ -280,6 +280,40 @@ def test_a_file_that_is_about_to_be_committed_stays(lake: Path) -> None:
     assert not stale.exists()
 
 
+def test_the_disk_holds_what_stays_before_anything_goes(
+    lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the power could fail with the old gone and the new not yet there."""
+    append(lake, 1, [a_row(ALICE), a_row("bob")])
+    erase_from_lake(lake, Erasure("User-Id", ALICE))
+    log = lake / "_delta_log"
+    erased = max(path.name for path in log.glob("*.json"))
+    flushed, by_vacuum, by_unlink = set[str](), list[set[str]](), list[set[str]]()
+    fsync, vacuum, unlink = os.fsync, DeltaTable.vacuum, Path.unlink
+
+    def noted(descriptor: int) -> None:
+        flushed.add(Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        fsync(descriptor)
+
+    def vacuumed(*args: Any, **options: Any) -> list[str]:
+        by_vacuum.append(set(flushed))
+        return vacuum(*args, **options)
+
+    def unlinked(path: Path, **options: Any) -> None:
+        by_unlink.append(set(flushed))
+        unlink(path, **options)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    monkeypatch.setattr(DeltaTable, "vacuum", vacuumed)
+    monkeypatch.setattr(Path, "unlink", unlinked)
+    drop_history(lake)
+
+    left = {path.name for path in log.iterdir()}
+    assert any("checkpoint" in name for name in left)
+    assert {erased, log.name} <= by_vacuum[0]
+    assert left | {log.name} <= by_unlink[0]
+
+
 def test_two_do_not_maintain_a_lake_at_once(lake: Path) -> None:
     append(lake, 1, [a_row(ALICE)])
     with maintenance(lake, doing="compaction"):

@@ -23,9 +23,18 @@ from hypothesis import strategies as st
 import majordomo_analytics as ma
 from majordomo_analytics.datadir import DataDirectory
 from majordomo_analytics.lake import registry as registry_module
-from majordomo_analytics.lake.registry import KeyUse, Registry, read_registry, store_of
+from majordomo_analytics.lake.history import drop_history
+from majordomo_analytics.lake.registry import (
+    KeyUse,
+    Registry,
+    forget_removed,
+    read_registry,
+    store_of,
+)
 from majordomo_analytics.lake.sketches import DISTINCT_ERROR, FREQUENT_ERROR
 from majordomo_analytics.lake.table import append_once, create_lake, take_snapshot
+from majordomo_analytics.lake.tallies import tally_file
+from majordomo_analytics.lake.tallystore import TallyStore
 from majordomo_analytics.records.columns import promoted_column
 from majordomo_analytics.records.metadata import PROMOTED_FROM_THE_START
 from majordomo_analytics.records.schemas import arrow_schema
@@ -211,6 +220,43 @@ def test_an_older_version_is_told_without_being_kept(data: DataDirectory) -> Non
     with sqlite3.connect(data.registry) as connection:
         assert connection.execute("select count(*) from tallies").fetchone() == (2,)
     connection.close()
+
+
+@pytest.mark.parametrize("is_history_dropped", [False, True])
+@pytest.mark.parametrize("moment", ["before a tally is kept", "as it is kept"])
+def test_what_is_erased_while_it_is_counted_is_not_kept(
+    data: DataDirectory, monkeypatch: pytest.MonkeyPatch, moment: str, is_history_dropped: bool
+) -> None:
+    """Values stand in tallies: of files that are gone there is none, whoever was first."""
+    append(data.lake, days_of("Feature", days=1), 1)
+    snapshot = take_snapshot(data.lake)
+    keep = TallyStore.keep
+    pending = [True]
+
+    def erase() -> None:
+        if pending:
+            pending.clear()
+            DeltaTable(str(data.lake)).delete("requested_date <= '2026-11-03'")
+            forget_removed(take_snapshot(data.lake), data.registry)
+            if is_history_dropped:
+                drop_history(data.lake)
+
+    def tallied(file: Any) -> Any:
+        tally = tally_file(file)
+        if moment == "before a tally is kept":
+            erase()
+        return tally
+
+    def kept(store: TallyStore, *args: Any) -> None:
+        if moment == "as it is kept":
+            erase()
+        keep(store, *args)
+
+    monkeypatch.setattr(registry_module, "tally_file", tallied)
+    monkeypatch.setattr(TallyStore, "keep", kept)
+    assert read_registry(snapshot, store=data.registry).requests == 1
+
+    assert TallyStore(data.registry).read() == {}
 
 
 def damage_all(path: Path) -> None:

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from majordomo_analytics.datadir import DataDirectory
 from majordomo_analytics.errors import LakeBusyError
 from majordomo_analytics.lake import retention as retention_module
 from majordomo_analytics.lake.maintenance import maintenance
+from majordomo_analytics.lake.registry import read_registry
 from majordomo_analytics.lake.retention import days_before, drop_days_before
 from majordomo_analytics.lake.table import append_once, create_lake, take_snapshot
+from majordomo_analytics.lake.tallystore import TallyStore
 from tests.lake.rows import rows
 
 FIRST = date(2026, 1, 1)
@@ -63,6 +66,28 @@ def test_whoever_is_stopped_amid_it_goes_on(lake: Path, monkeypatch: pytest.Monk
 
     drop_days_before(lake, date(2026, 1, 4))
     assert days_of(lake) == [4, 5, 6, 7]
+
+
+def test_whoever_was_killed_before_the_registry_forgot_has_it_forget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though there is no day any more that would have to go."""
+    data = DataDirectory.create(tmp_path / "data")
+    create_lake(data.lake)
+    append_once(data.lake, rows("a", day=FIRST), application="t", first=1, last=1)
+    read_registry(take_snapshot(data.lake), store=data.registry)
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(retention_module, "forget_removed", killed)
+        with pytest.raises(KeyboardInterrupt):
+            drop_days_before(data.lake, date(2026, 1, 4))
+    assert len(TallyStore(data.registry).read()) == 1
+
+    assert drop_days_before(data.lake, date(2026, 1, 4)) == {}
+    assert TallyStore(data.registry).read() == {}
 
 
 def test_it_waits_for_nobody_and_does_not_disturb(lake: Path, tmp_path: Path) -> None:

@@ -9,11 +9,13 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from deltalake import DeltaTable
 
 import majordomo_analytics as ma
 from majordomo_analytics.errors import SettingsError
+from majordomo_analytics.lake import vacuuming
 from majordomo_analytics.lake.compaction import compact
-from majordomo_analytics.lake.table import append_once, create_lake, take_snapshot
+from majordomo_analytics.lake.table import append_once, create_lake, open_table, take_snapshot
 from majordomo_analytics.lake.vacuuming import vacuum
 from tests.lake.rows import cost_by, some_requests, tagged
 
@@ -108,6 +110,26 @@ def test_less_than_an_hour_has_to_be_forced(lake: Path) -> None:
 
     assert vacuum(lake, kept=timedelta(0), force=True).files == 6
     assert files_on_disk(lake) == 2
+
+
+def test_what_a_drain_commits_meanwhile_stays_however_much_is_forced(
+    lake: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file is in no version that the vacuum knows, and just not committed yet."""
+    opened = open_table
+    new = some_requests(1, 1, 5, seed=2)[0]
+
+    def and_a_drain_commits(uri: Path) -> DeltaTable:
+        table = opened(uri)
+        append_once(lake, tagged(*new), application="drain", first=1, last=1)
+        return table
+
+    monkeypatch.setattr(vacuuming, "open_table", and_a_drain_commits)
+    assert vacuum(lake, kept=timedelta(0), force=True).files == 6
+
+    assert all(Path(file.uri).exists() for file in take_snapshot(lake).files)
+    answer = ma.open(lake).query("total_cost", dimensions="Plan").to_polars()
+    assert dict(answer.rows()) == cost_by("Plan", [*BATCHES, new])
 
 
 def test_longer_than_the_lake_remembers_is_refused(lake: Path) -> None:
