@@ -11,6 +11,7 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol
 
@@ -28,7 +29,6 @@ from majordomo_analytics.spool.locks import Lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from datetime import datetime
     from pathlib import Path
     from typing import Any
 
@@ -38,6 +38,13 @@ if TYPE_CHECKING:
     from majordomo_analytics.imports.source import Source
 
 LOCK_WAIT_S = 60.0
+
+ZONES_APART = timedelta(hours=26)
+"""How far apart two zones can be, and so a row's times under one `--timezone` and another."""
+
+
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
+_LATEST = datetime.max.replace(tzinfo=UTC)
 
 
 class Taker(Protocol):
@@ -219,10 +226,13 @@ class _Chunk:
 
     def _held(self, rows: Sequence[Fields]) -> set[str]:
         instants = [row["requested_at"] for row in rows]
+        first, last = min(instants), max(instants)
+        first -= min(ZONES_APART, first - _EARLIEST)
+        last += min(ZONES_APART, _LATEST - last)
         ids = [row["id"] for row in rows]
         held = self._said.intersection(ids)
         try:
-            return held | ids_held(self.lake, ids, first=min(instants), last=max(instants))
+            return held | ids_held(self.lake, ids, first=first, last=last)
         except LakeNotFoundError:
             if self.is_dry_run:
                 return held

@@ -55,20 +55,35 @@ class Wishes:
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
-def row_id(kind: str, source_id: str) -> str:
+def row_id(kind: str, source_id: str, *, told_apart_by: tuple[str, ...] = ()) -> str:
     """Return the id of a row: the source's own if it is a UUID, else always the same one.
+
+    Parameters
+    ----------
+    kind
+        The kind of the source.
+    source_id
+        The id there.
+    told_apart_by
+        What else has to be the same for it to be the same row, where ids may be as short as
+        the number of a line.
+
+    Examples
+    --------
 
     >>> row_id("litellm", "2F9F6CD5-2D7B-4A57-B5C1-D9B6F7C9D001")
     '2f9f6cd5-2d7b-4a57-b5c1-d9b6f7c9d001'
     >>> row_id("litellm", "chatcmpl-1") == row_id("litellm", "chatcmpl-1")
     True
+    >>> row_id("table", "1", told_apart_by=("openai",)) == row_id("table", "1")
+    False
     """
     if len(source_id) == 36:
         try:
             return str(UUID(source_id))
         except ValueError:
             pass
-    return str(uuid5(NAMESPACE, f"{kind}\x00{source_id}"))
+    return str(uuid5(NAMESPACE, "\x00".join((kind, source_id, *told_apart_by))))
 
 
 def complete(fields: Fields, *, mark: str, wishes: Wishes) -> Fields:

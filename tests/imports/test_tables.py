@@ -189,9 +189,57 @@ def test_an_id_names_the_request_in_whatever_file_it_stands(
     assert (first.imported, first.held, second.imported, second.held) == (1, 1, 1, 1)
     found = {row["id"]: row["response_id"] for row in lake_rows(data)}
     assert found == {
-        row_id("table", "req-1"): "req-1",
+        row_id(
+            "table", "req-1", told_apart_by=("2026-10-01T00:00:00+00:00", "openai", "")
+        ): "req-1",
         "0b8e1f62-44d2-4f0a-9c54-2c8a5c1f0001": None,
     }
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["1,2026-11-01,openai,m", "1,2026-10-01,anthropic,m", "1,2026-10-01,openai,n"],
+)
+def test_a_short_id_names_another_request_at_another_time_provider_or_model(
+    other: str, tmp_path: Path, data: DataDirectory
+) -> None:
+    head = "id,time,provider,model\n"
+    october = csv_file(tmp_path, head + "1,2026-10-01,openai,m\n", "october.csv")
+    november = csv_file(tmp_path, head + other + "\n", "november.csv")
+
+    counts = [
+        (report.imported, report.held)
+        for report, _ in (imported(path, data) for path in (october, november, october, november))
+    ]
+
+    assert counts == [(1, 0), (1, 0), (0, 1), (0, 1)]
+
+
+@pytest.mark.parametrize("head", ["id,time,provider", "id,time,model", "time,provider"])
+def test_a_table_imported_again_under_another_zone_is_there_already(
+    head: str, tmp_path: Path, data: DataDirectory
+) -> None:
+    """The zones are 26 hours apart, the most there is."""
+    whole = {"id": "7", "time": "2026-10-10 12:00", "provider": "openai", "model": "gpt-4o"}
+    path = csv_file(tmp_path, head + "\n" + ",".join(whole[n] for n in head.split(",")) + "\n")
+    wishes = Wishes(constants={} if "provider" in head else {"provider": "openai"})
+
+    counts = [
+        (report.imported, report.held)
+        for zone in ("Etc/GMT+12", "Etc/GMT-14", "UTC")
+        for report, _ in [imported(path, data, reading=Reading(zone=ZoneInfo(zone)), wishes=wishes)]
+    ]
+
+    assert counts == [(1, 0), (0, 1), (0, 1)]
+
+
+def test_times_at_the_ends_of_the_calendar_are_taken(tmp_path: Path, data: DataDirectory) -> None:
+    text = "id,time,provider\na,0001-01-01T00:00:00Z,x\nb,9999-12-31T23:59:59Z,x\n"
+    path = csv_file(tmp_path, text)
+
+    first, again = (imported(path, data)[0] for _ in range(2))
+
+    assert (first.imported, first.rejected, again.held) == (2, 0, 2)
 
 
 def test_types_of_parquet_are_converted_exactly(tmp_path: Path, data: DataDirectory) -> None:
