@@ -20,6 +20,7 @@ from majordomo_analytics.errors import SettingsError, SourceError
 from majordomo_analytics.imports.choices import Kind
 from majordomo_analytics.imports.rows import Wishes, row_id
 from majordomo_analytics.imports.source import Reading, open_source
+from majordomo_analytics.records.columns import promoted_column
 from tests.imports.runs import imported, lake_rows, mdm
 
 USUAL = """\
@@ -213,6 +214,32 @@ def test_a_short_id_names_another_request_at_another_time_provider_or_model(
     ]
 
     assert counts == [(1, 0), (1, 0), (0, 1), (0, 1)]
+
+
+def test_the_column_of_a_key_has_its_value_in_whatever_spelling(
+    tmp_path: Path, data: DataDirectory
+) -> None:
+    """Rows of our own keep their metadata's spelling; the canonical one counts first."""
+    given = [{"team": "legal"}, {"TEAM": "eu", "team": "us"}, {"team": "us", "Team": "eu"}, {}]
+    lines = [
+        json.dumps(
+            {
+                "id": f"0b8e1f62-44d2-4f0a-9c54-2c8a5c1f000{n}",
+                "requested_at": "2026-10-05T12:00:00Z",
+                "provider": "openai",
+                "usage_status": "missing",
+                "cost_status": "no_usage",
+                "raw_metadata": metadata,
+            }
+        )
+        for n, metadata in enumerate(given)
+    ]
+
+    imported(csv_file(tmp_path, "\n".join(lines), "own.jsonl"), data)
+
+    rows = lake_rows(data)
+    assert [row["raw_metadata"] for row in rows] == given
+    assert [row[promoted_column("Team")] for row in rows] == ["legal", "eu", "eu", None]
 
 
 @pytest.mark.parametrize("head", ["id,time,provider", "id,time,model", "time,provider"])
