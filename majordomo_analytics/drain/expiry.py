@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
 from majordomo_analytics.drain.dead_letters import DeadLetters
+from majordomo_analytics.drain.imported import imported_elsewhere
 from majordomo_analytics.drain.removal import check_place, fed_sinks
 from majordomo_analytics.errors import PostgresError, SettingsError, SpoolError
 from majordomo_analytics.lake.history import drop_history, old_files
@@ -163,6 +164,7 @@ def _unnamed(data: DataDirectory, postgres: PostgresPlace | None) -> list[str]:
         from majordomo_analytics.drain.pages import Pages
 
         check_place(data, "postgres", Pages(postgres.dsn, postgres.schema).place)
+    unnamed = imported_elsewhere(data, postgres)
     if postgres is None and fed_sinks(data) - {"lake"}:
-        return ["a Postgres was fed from here and is not named; give --postgres"]
-    return []
+        unnamed.append("a Postgres was fed from here and is not named; give --postgres")
+    return unnamed
