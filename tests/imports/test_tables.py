@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from majordomo_analytics.datadir import DataDirectory
-from majordomo_analytics.errors import SettingsError, SourceError
+from majordomo_analytics.errors import PostgresError, SettingsError, SourceError
 from majordomo_analytics.imports.choices import Kind
 from majordomo_analytics.imports.rows import Wishes, row_id
 from majordomo_analytics.imports.source import Reading, open_source
@@ -357,6 +357,48 @@ def test_a_source_that_cannot_be_read_is_refused(
 
     with pytest.raises(SourceError, match=message):
         open_source(str(tmp_path / name), Reading())
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "sslmode=disable password=geheim host=127.0.0.1 port=9 dbname=x",
+        "application_name='a b' port=9 hostaddr=127.0.0.1 password=geheim",
+        "connect_timeout=2  host = 127.0.0.1 port=9 user=u password='ge heim' ",
+    ],
+)
+def test_an_address_in_pairs_is_one_whatever_it_begins_with(address: str) -> None:
+    with pytest.raises(PostgresError) as refused:
+        open_source(address, Reading())
+
+    assert "heim" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "dbname db password: geheim",
+        "Password is geheim",
+        "PGPASSWORD:geheim",
+        "user:geheim@host/db",
+        "secret geheim://host",
+        "password=geheim://",
+        "password=" + "geheim" * 100,
+        "p" * 300 + " password geheim",
+        "password\x00 geheim",
+    ],
+)
+def test_what_may_have_a_password_in_it_is_never_repeated(text: str) -> None:
+    with pytest.raises((SourceError, SettingsError, PostgresError)) as refused:
+        open_source(text, Reading())
+
+    assert "geheim" not in str(refused.value)
+
+
+def test_a_file_may_be_named_like_an_address(tmp_path: Path, data: DataDirectory) -> None:
+    path = csv_file(tmp_path, name="october host=1 password=2.csv")
+
+    assert imported(path, data)[0].imported == 2
 
 
 def test_times_without_an_offset_are_of_the_zone_that_is_said(
