@@ -212,7 +212,7 @@ def test_a_key_promoted_amid_an_import_is_indexed_in_the_rest_of_it(
     path.write_text("id,time,provider,colour\n" + "\n".join(lines) + "\n", "utf-8")
     sink = PostgresSink(postgres, lake=data.lake)
     sink.open()
-    chunks = []
+    chunks: list[int] = []
 
     def promote_once(rows: int) -> None:
         if not chunks:
