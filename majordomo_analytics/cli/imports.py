@@ -145,10 +145,14 @@ def import_(
 
 def _sink(dsn: str, schema: str, directory: DataDirectory) -> PostgresSink:
     require_postgres_extra("--postgres")
+    from majordomo_analytics.drain.imported import note_imported
     from majordomo_analytics.drain.postgres import PostgresSink
+    from majordomo_analytics.drain.removal import check_place
 
     sink = PostgresSink(dsn, schema=schema, lake=directory.lake)
+    check_place(directory, sink.name, sink.place)
     sink.open()
+    note_imported(directory, sink.place)
     return sink
 
 

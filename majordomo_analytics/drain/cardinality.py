@@ -21,10 +21,11 @@ if TYPE_CHECKING:
 
     from psycopg import Connection
 
-    from majordomo_analytics.records.request import RequestRecord
-
 Pair = tuple[UUID | None, str]
 """An API key, and the name of a metadata key."""
+
+MetadataOfOne = tuple[str | None, "Mapping[str, str]"]
+"""Of one request: its API key, and its metadata."""
 
 MOST_REMEMBERED = 1_000
 """Values of one key that are known to be in its sketch, so that it need not be read."""
@@ -74,9 +75,9 @@ class ValueCounts:
         self._known: defaultdict[Pair, set[str]] = defaultdict(set)
         self._pending: dict[Pair, set[str]] = {}
 
-    def take_in(self, connection: Connection[Any], records: Iterable[RequestRecord]) -> None:
-        """Take in the values of records, amid the transaction that inserted them."""
-        self._pending = self._unknown(records)
+    def take_in(self, connection: Connection[Any], metadata: Iterable[MetadataOfOne]) -> None:
+        """Take in the values of requests, amid the transaction that inserted them."""
+        self._pending = self._unknown(metadata)
         if not self._pending:
             return
         api_keys, names = zip(*self._pending, strict=True)
@@ -108,14 +109,13 @@ class ValueCounts:
         self._known.clear()
         self._pending = {}
 
-    def _unknown(self, records: Iterable[RequestRecord]) -> dict[Pair, set[str]]:
+    def _unknown(self, metadata: Iterable[MetadataOfOne]) -> dict[Pair, set[str]]:
         found: defaultdict[Pair, set[str]] = defaultdict(set)
-        for record in records:
-            api_key = record.majordomo_api_key_id
-            for name, value in record.metadata.items():
+        for api_key, values in metadata:
+            for name, value in values.items():
                 found[UUID(api_key) if api_key else None, name].add(value)
-        unknown = {pair: values - self._known[pair] for pair, values in found.items()}
-        return {pair: values for pair, values in unknown.items() if values}
+        unknown = {pair: given - self._known[pair] for pair, given in found.items()}
+        return {pair: given for pair, given in unknown.items() if given}
 
 
 def count_values(

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from majordomo_analytics.drain.dead_letters import DeadLetters
 from majordomo_analytics.drain.erasing_rejects import erase_from_rejects
 from majordomo_analytics.drain.erasing_spool import erase_from_spools, erased_record, is_readable
+from majordomo_analytics.drain.imported import imported_elsewhere
 from majordomo_analytics.drain.loop import drain_once
 from majordomo_analytics.drain.removal import check_place, fed_sinks
 from majordomo_analytics.drain.stillness import nobody_appends
@@ -152,6 +153,7 @@ def erase(
             left.append(f"Postgres may hold it: {error}")
     elif fed_sinks(data) - {"lake"}:
         left.append("a Postgres was fed from here and is not named; give --postgres")
+    left += imported_elsewhere(data, postgres)
     has_lake = (data.lake / "_delta_log").is_dir()
     removed = drop_history(data.lake, calm=calm) if vacuum_now and has_lake else 0
     if any(data.quarantine.glob("*")):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from majordomo_analytics.drain.dead_letters import DeadLetters
 from majordomo_analytics.drain.erasing_rejects import reject_files
+from majordomo_analytics.drain.imported import imported_elsewhere
 from majordomo_analytics.drain.removal import check_place, fed_sinks
 from majordomo_analytics.drain.stillness import nobody_appends
 from majordomo_analytics.errors import PostgresError, SettingsError, SpoolError
@@ -177,6 +178,7 @@ def _unnamed(data: DataDirectory, postgres: PostgresPlace | None) -> list[str]:
         from majordomo_analytics.drain.pages import Pages
 
         check_place(data, "postgres", Pages(postgres.dsn, postgres.schema).place)
+    unnamed = imported_elsewhere(data, postgres)
     if postgres is None and fed_sinks(data) - {"lake"}:
-        return ["a Postgres was fed from here and is not named; give --postgres"]
-    return []
+        unnamed.append("a Postgres was fed from here and is not named; give --postgres")
+    return unnamed

@@ -212,7 +212,8 @@ class PostgresSink:
             if self._see_what_is_promoted():
                 values = self._values(records)
             inserted = self._insert(connection, values)
-            self._counts.take_in(connection, records)
+            metadata = ((record.majordomo_api_key_id, record.metadata) for record in records)
+            self._counts.take_in(connection, metadata)
             if place is not None:
                 statement = sql.SQL(_CHECKPOINT).format(**self._tables)
                 connection.execute(statement, (place.spool, place.last))
@@ -224,9 +225,15 @@ class PostgresSink:
 
         A column that a row does not have is null.
         """
-        values = [self._ordered(row, row["raw_metadata"]) for row in rows]
         with self._answering() as connection, connection.transaction():
-            return self._insert(connection, values)
+            connection.execute("select pg_advisory_xact_lock_shared(%s)", (DRAIN_LOCK,))
+            self._see_what_is_promoted()  # under the lock, as in `append`
+            values = [self._ordered(row, row["raw_metadata"]) for row in rows]
+            inserted = self._insert(connection, values)
+            metadata = ((row.get("majordomo_api_key_id"), row["raw_metadata"]) for row in rows)
+            self._counts.take_in(connection, metadata)
+        self._counts.remember()
+        return inserted
 
     def try_out(self, records: Sequence[RequestRecord]) -> None:
         """Insert rows in a transaction that is rolled back."""

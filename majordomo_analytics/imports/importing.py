@@ -11,24 +11,21 @@ from __future__ import annotations
 import sqlite3
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Protocol
-
-import pyarrow as pa
 
 from majordomo_analytics.errors import BadValueError, LakeError, LakeNotFoundError
 from majordomo_analytics.imports.choices import ROWS_PER_COMMIT
 from majordomo_analytics.imports.delimited import RowError
 from majordomo_analytics.imports.plain import digest_of
-from majordomo_analytics.imports.rows import complete, row_id, with_promoted
+from majordomo_analytics.imports.rows import complete, row_id, table_of
 from majordomo_analytics.lake.table import append_once, create_lake, ids_held, lake_schema
 from majordomo_analytics.records.ids import new_request_id
-from majordomo_analytics.records.schemas import promoted_keys
 from majordomo_analytics.spool.locks import Lock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
-    from datetime import datetime
     from pathlib import Path
     from typing import Any
 
@@ -38,6 +35,13 @@ if TYPE_CHECKING:
     from majordomo_analytics.imports.source import Source
 
 LOCK_WAIT_S = 60.0
+
+ZONES_APART = timedelta(hours=26)
+"""How far apart two zones can be, and so a row's times under two values of `--timezone`."""
+
+
+_EARLIEST = datetime.min.replace(tzinfo=UTC)
+_LATEST = datetime.max.replace(tzinfo=UTC)
 
 
 class Taker(Protocol):
@@ -198,12 +202,9 @@ class _Chunk:
         fresh = [row for row in rows if row["id"] not in held]
         self._number += 1
         if fresh and not self.is_dry_run:
-            schema = lake_schema(self.lake)
-            promoted = promoted_keys(schema)
-            whole = [with_promoted(row, promoted) for row in fresh]
             append_once(
                 self.lake,
-                pa.Table.from_pylist(whole, schema=schema),
+                table_of(fresh, lake_schema(self.lake)),
                 application=self._run,
                 first=self._number,
                 last=self._number,
@@ -219,10 +220,13 @@ class _Chunk:
 
     def _held(self, rows: Sequence[Fields]) -> set[str]:
         instants = [row["requested_at"] for row in rows]
+        first, last = min(instants), max(instants)
+        first -= min(ZONES_APART, first - _EARLIEST)
+        last += min(ZONES_APART, _LATEST - last)
         ids = [row["id"] for row in rows]
         held = self._said.intersection(ids)
         try:
-            return held | ids_held(self.lake, ids, first=min(instants), last=max(instants))
+            return held | ids_held(self.lake, ids, first=first, last=last)
         except LakeNotFoundError:
             if self.is_dry_run:
                 return held

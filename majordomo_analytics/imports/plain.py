@@ -97,7 +97,7 @@ class PlainReader:
             fields[ours] = self._value(ours, values.get(theirs), found)
         if fields.get("id") is not None and not self.mapping.is_ours:
             original = fields["id"]
-            fields["id"] = row_id(KIND, original)
+            fields["id"] = row_id(KIND, original, told_apart_by=self._circumstances(values, fields))
             if fields["id"] != original.lower():
                 fields.setdefault("response_id", original)
         metadata = fields.get("raw_metadata") or {}
@@ -110,6 +110,17 @@ class PlainReader:
         fields["raw_metadata"] = metadata
         fields["flags"] = [*(fields.get("flags") or ()), *dict.fromkeys(found)]
         return fields
+
+    def _circumstances(self, values: Mapping[str, Any], fields: Fields) -> tuple[str, ...]:
+        """Return what tells requests of different tables apart that have the same short id.
+
+        The time is as it stands there, one without an offset taken for UTC: the row keeps
+        its name in whatever format it comes and whatever zone it is said to be of.
+        """
+        theirs = self.mapping.columns.get("requested_at")
+        at = None if theirs is None else read_instant("requested_at", values.get(theirs))
+        said = (at and at.isoformat(), fields.get("provider"), fields.get("model"))
+        return tuple(text or "" for text in said)
 
     def _value(self, ours: str, value: Any, found: list[str]) -> Any:
         if ours == "id":

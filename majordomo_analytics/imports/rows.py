@@ -7,13 +7,16 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from uuid import UUID, uuid5
 
+import pyarrow as pa
+
 from majordomo_analytics.errors import BadValueError
 from majordomo_analytics.imports.choices import Price
 from majordomo_analytics.imports.values import add_metadata
+from majordomo_analytics.lake.filling import filled
 from majordomo_analytics.pricing.pricer import pricer_in_use
 from majordomo_analytics.pricing.recompute import recompute
 from majordomo_analytics.records import flags
-from majordomo_analytics.records.columns import BY_NAME, promoted_column
+from majordomo_analytics.records.columns import BY_NAME, PROMOTED_PREFIX
 from majordomo_analytics.records.usage import MAX_COUNT, WHOLE_OF
 
 if TYPE_CHECKING:
@@ -55,20 +58,34 @@ class Wishes:
     created_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
 
-def row_id(kind: str, source_id: str) -> str:
+def row_id(kind: str, source_id: str, *, told_apart_by: tuple[str, ...] = ()) -> str:
     """Return the id of a row: the source's own if it is a UUID, else always the same one.
 
+    Parameters
+    ----------
+    kind
+        The kind of the source.
+    source_id
+        The id there.
+    told_apart_by
+        What else has to be the same for it to be the same row, where ids may be as short as
+        the number of a line.
+
+    Examples
+    --------
     >>> row_id("litellm", "2F9F6CD5-2D7B-4A57-B5C1-D9B6F7C9D001")
     '2f9f6cd5-2d7b-4a57-b5c1-d9b6f7c9d001'
     >>> row_id("litellm", "chatcmpl-1") == row_id("litellm", "chatcmpl-1")
     True
+    >>> row_id("table", "1", told_apart_by=("openai",)) == row_id("table", "1")
+    False
     """
     if len(source_id) == 36:
         try:
             return str(UUID(source_id))
         except ValueError:
             pass
-    return str(uuid5(NAMESPACE, f"{kind}\x00{source_id}"))
+    return str(uuid5(NAMESPACE, "\x00".join((kind, source_id, *told_apart_by))))
 
 
 def complete(fields: Fields, *, mark: str, wishes: Wishes) -> Fields:
@@ -113,11 +130,14 @@ def complete(fields: Fields, *, mark: str, wishes: Wishes) -> Fields:
     return row
 
 
-def with_promoted(row: Fields, promoted: Iterable[str]) -> Fields:
-    """Return a row as Arrow takes it, with a column for each promoted key it has."""
-    metadata = row["raw_metadata"]
-    indexed = {promoted_column(key): metadata[key] for key in promoted if key in metadata}
-    return {**row, "raw_metadata": list(metadata.items()), **indexed}
+def table_of(rows: Iterable[Fields], schema: pa.Schema) -> pa.Table:
+    """Return rows under the lake's `schema`, columns of keys filled."""
+    as_arrow_takes_them = [
+        {**row, "raw_metadata": list(row["raw_metadata"].items())} for row in rows
+    ]
+    stored = [column for column in schema if not column.name.startswith(PROMOTED_PREFIX)]
+    table = pa.Table.from_pylist(as_arrow_takes_them, schema=pa.schema(stored))
+    return filled(table, schema).select(schema.names)
 
 
 def tokens_or_none(value: int | None, other: int | None) -> tuple[int | None, int | None]:

@@ -26,9 +26,13 @@ if TYPE_CHECKING:
     from majordomo_analytics.imports.rows import Fields
 
 POSTGRES = ("postgresql://", "postgres://")
-_PAIRS = re.compile(r"\s*(?:host|hostaddr|port|dbname|user|service|password)\s*=")
-"""How an address in libpq's other form begins."""
+_PAIRS = re.compile(r"(?:^|[\s'])(?:host|hostaddr|port|dbname|user|service|password)\s*=")
+"""What stands somewhere in an address in libpq's other form, whatever it begins with."""
 
+_SECRET = re.compile(r"@|passw", re.IGNORECASE)
+"""What a text has that may be an address, mistyped, with a password in it."""
+
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*")
 
 PLAIN = (Kind.CSV, Kind.PARQUET, Kind.JSON)
 """Of which the columns are mapped, whoever made them."""
@@ -113,16 +117,17 @@ def open_source(text: str, reading: Reading) -> Source:
     PostgresError
         If a database cannot be asked.
     """
-    if text.startswith(POSTGRES) or (_PAIRS.match(text) and not Path(text).exists()):
+    path = Path(text).expanduser()
+    if text.startswith(POSTGRES) or (_PAIRS.search(text) and not _is_there(path)):
         return _database(text, reading)
     if "://" in text:
         scheme = text.partition("://")[0]
-        message = f"{scheme}:// cannot be imported from; give a file or {POSTGRES[0]}…"
+        shown = f"{scheme}://" if _SCHEME.fullmatch(scheme) else "the source"
+        message = f"{shown} cannot be imported from; give a file or {POSTGRES[0]}…"
         raise SourceError(message)
-    path = Path(text).expanduser()
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "is not there"
-        shown = "the source" if "@" in text else repr(text)  # it may be an address, mistyped
+    if not _is_there(path) or not path.is_file():
+        what = "is a folder" if _is_there(path) else "is not there"
+        shown = "the source" if _SECRET.search(text) else repr(text)
         message = f"{shown} {what}; give a CSV, JSON, Parquet or SQLite file, or {POSTGRES[0]}…"
         raise SourceError(message)
     form = format_of(path)
@@ -139,6 +144,13 @@ def open_source(text: str, reading: Reading) -> Source:
         rows=lambda: rows_of(path, form, reader.wanted),
         left_out=reader.mapping.left_out if isinstance(reader, PlainReader) else (),
     )
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long a name for a file, or one with a NUL
+        return False
 
 
 def _database(text: str, reading: Reading) -> Source:

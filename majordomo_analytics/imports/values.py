@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,9 @@ _COSTS_BELOW = Decimal(10) ** (PRECISION - PLACES)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PER_SECOND = ((10**11, 1), (10**14, 10**3), (10**17, 10**6), (10**20, 10**9))
 """Below which number an epoch is in seconds, milliseconds, microseconds, nanoseconds."""
+
+_LONGER_THAN_A_DATE = re.compile(r"[0-9]{9,}(\.[0-9]*)?")
+"""A number, though `datetime.fromisoformat` takes some of them for a date and a time."""
 
 
 def is_null(value: object) -> bool:
@@ -140,17 +144,18 @@ def _instant(value: object) -> datetime:
     if isinstance(value, bool) or not isinstance(value, (str, int, float, Decimal)):
         raise ValueError
     text = repr(value) if isinstance(value, float) else str(value).strip()
-    try:
-        return datetime.fromisoformat(text.removesuffix(" UTC"))
-    except ValueError:
-        if text[:1] == "-" or "T" in text:
-            raise
+    if isinstance(value, str) and not _LONGER_THAN_A_DATE.fullmatch(text):
+        try:
+            return datetime.fromisoformat(text.removesuffix(" UTC"))
+        except ValueError:
+            if "T" in text:
+                raise
     try:
         number = Decimal(text)
     except InvalidOperation:
         raise ValueError from None
     for below, per_second in _PER_SECOND:
-        if number.is_finite() and number < below:
+        if number.is_finite() and 0 <= number < below:
             return _EPOCH + timedelta(microseconds=int(number * 1_000_000 / per_second))
     raise ValueError
 

@@ -301,6 +301,11 @@ def ids_held(uri: str | Path, ids: Iterable[str], *, first: datetime, last: date
     """Return which of `ids` the lake holds, of requests from `first` to `last`.
 
     Reads the id column of the files that may hold such, as their statistics say.
+
+    Raises
+    ------
+    LakeError
+        If the lake or one of the files cannot be read.
     """
     wanted = set(ids)
     held: set[str] = set()
@@ -309,7 +314,11 @@ def ids_held(uri: str | Path, ids: Iterable[str], *, first: datetime, last: date
     ):
         if not file.may_hold(first, last):
             continue
-        column = pq.read_table(file.uri, columns=["id"]).column("id")
+        try:
+            column = pq.read_table(file.uri, columns=["id"]).column("id")
+        except (OSError, pa.ArrowException) as error:
+            message = f"the lake at {str(uri)!r} cannot be read: {error}"
+            raise LakeError(message) from error
         held |= wanted.intersection(column.to_pylist())
     return held
 

@@ -21,8 +21,14 @@ from majordomo_analytics.drain import stillness
 from majordomo_analytics.drain.dead_letters import DeadLetter, DeadLetters
 from majordomo_analytics.drain.erasing import ErasureReport, PostgresPlace, erase
 from majordomo_analytics.drain.expiry import expire, find_expired, first_day_kept
+from majordomo_analytics.drain.imported import (
+    imported_elsewhere,
+    imported_places,
+    note_imported,
+)
 from majordomo_analytics.drain.loop import drain_once
 from majordomo_analytics.drain.postgres import PostgresSink
+from majordomo_analytics.drain.removal import remember_sink
 from majordomo_analytics.drain.sinks import LakeSink, Sink
 from majordomo_analytics.errors import LakeError, SettingsError
 from majordomo_analytics.lake.erasure import Erasure
@@ -323,6 +329,68 @@ def test_another_postgres_than_the_one_that_is_fed_is_refused(
     with pytest.raises(SettingsError, match="not for the one"):
         expire(data, NOON.date(), postgres=other)
     assert lake_rows(data.root)[0]["raw_metadata"]["User-Id"] == ALICE
+
+
+def test_a_postgres_that_has_imported_rows_is_not_forgotten(
+    data: DataDirectory, postgres: str, tmp_path: Path
+) -> None:
+    """The drain does not feed it, so spools do not wait for it, but it holds the value."""
+    path = tmp_path / "u.csv"
+    path.write_text(f"id,time,provider,user_id\n1,2026-10-01,openai,{ALICE}\n", "utf-8")
+    where = ("--data", str(data.root))
+    mdm("import", str(path), "--postgres", postgres, *where)
+    note = data.root / "imported-postgres"
+    noted = PostgresSink(postgres, lake=data.lake).place
+
+    unnamed = mdm("erase", "--user-id", ALICE, *where, check=False)
+    expired = mdm("retain", "--days", "9999", "--dry-run", *where, check=False)
+    held = select(postgres, "select raw_metadata ->> 'User-Id' from llm_requests")
+    named = mdm("erase", "--user-id", ALICE, "--postgres", postgres, *where)
+    left = select(postgres, "select raw_metadata ->> 'User-Id' from llm_requests")
+
+    assert (note.read_text("utf-8"), note.stat().st_mode & 0o777) == (f"{noted}\n", 0o600)
+    assert (unnamed.returncode, expired.returncode) == (3, 3)
+    assert "requests were imported into the Postgres at" in unnamed.stderr
+    assert "requests were imported into the Postgres at" in expired.stderr
+    assert (held, left) == ([(ALICE,)], [(None,)])
+    assert "requests were imported" not in named.stderr
+
+
+def test_places_of_imports_are_noted_once_and_told_unless_reached(data: DataDirectory) -> None:
+    dsn = "postgresql://somebody:geheim@127.0.0.1:9/one"
+    one, two = (
+        PostgresSink(dsn, schema=schema, lake=data.lake).place for schema in ("public", "other")
+    )
+
+    for place in (one, two, one):
+        note_imported(data, place)
+
+    assert imported_places(data) == (one, two)
+    assert "geheim" not in (data.root / "imported-postgres").read_text("utf-8")
+    assert len(imported_elsewhere(data, None)) == 2
+    (said,) = imported_elsewhere(data, PostgresPlace(dsn))
+    assert "schema=other" in said
+    remember_sink(data, "postgres", two)
+    (said,) = imported_elsewhere(data, None)
+    assert "schema=public" in said
+
+
+def test_an_import_into_another_postgres_than_the_one_that_is_fed_is_refused(
+    data: DataDirectory, postgres: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "u.csv"
+    path.write_text("id,time,provider\n1,2026-10-01,openai\n", "utf-8")
+    remember_sink(data, "postgres", "host=db.internal dbname=requests schema=public")
+
+    refused = mdm(
+        "import", str(path), "--postgres", postgres, "--data", str(data.root), check=False
+    )
+
+    assert refused.returncode == 2
+    assert "not for the one at" in refused.stderr
+    assert not (data.root / "imported-postgres").exists()
+    assert not data.lake.exists()
+    assert select(postgres, "select to_regclass('llm_requests')") == [(None,)]
 
 
 def test_the_command_says_what_it_did_and_what_is_left(data: DataDirectory) -> None:

@@ -10,9 +10,15 @@ from pathlib import Path
 import pytest
 
 from majordomo_analytics.datadir import DataDirectory
+from majordomo_analytics.drain.indexing import promote_in_postgres
 from majordomo_analytics.drain.postgres import PostgresSink
 from majordomo_analytics.errors import LakeError, PostgresError
 from majordomo_analytics.imports import importing
+from majordomo_analytics.imports.importing import import_requests
+from majordomo_analytics.imports.rejects import Rejects
+from majordomo_analytics.imports.rows import Wishes
+from majordomo_analytics.imports.source import Reading, open_source
+from majordomo_analytics.lake.promotion import promote
 from majordomo_analytics.lake.table import append_once
 from majordomo_analytics.spool.locks import Lock
 from tests.imports.runs import imported, lake_rows, mdm, start
@@ -196,6 +202,63 @@ def test_a_postgres_that_fails_gets_its_rows_by_the_next_run(
         ({"Team": "legal"},),
         ({},),
     ]
+
+
+def test_a_key_promoted_amid_an_import_is_indexed_in_the_rest_of_it(
+    tmp_path: Path, data: DataDirectory, postgres: str
+) -> None:
+    path = tmp_path / "u.csv"
+    lines = [f"r{n},2026-10-0{n},x,red" for n in range(1, 5)]
+    path.write_text("id,time,provider,colour\n" + "\n".join(lines) + "\n", "utf-8")
+    sink = PostgresSink(postgres, lake=data.lake)
+    sink.open()
+    chunks: list[int] = []
+
+    def promote_once(rows: int) -> None:
+        if not chunks:
+            promote(data.lake, "Colour")
+            promote_in_postgres(postgres, ["Colour"])
+        chunks.append(rows)
+
+    import_requests(
+        open_source(str(path), Reading(columns={"Colour": "colour"})),
+        data,
+        wishes=Wishes(),
+        rejects=Rejects(None),
+        also=sink,
+        rows_per_commit=2,
+        on_rows=promote_once,
+    )
+    sink.close()
+
+    assert chunks[:2] == [2, 2]
+    indexed = select(postgres, "select indexed_metadata ->> 'Colour' from llm_requests")
+    assert indexed == [("red",)] * 4
+    keys = "select key_name, is_active, request_count from llm_requests_metadata_keys"
+    assert select(postgres, keys) == [("Colour", True, 4)]
+
+
+def test_values_of_imported_keys_are_counted_in_postgres(
+    tmp_path: Path, data: DataDirectory, postgres: str
+) -> None:
+    """Few enough that the sketch is exact; some come twice, in runs of their own."""
+    sink = PostgresSink(postgres, lake=data.lake)
+    sink.open()
+    counted = []
+    for first, last in ((1, 5), (4, 40), (1, 40)):
+        path = tmp_path / f"{first}-{last}.csv"
+        lines = [f"{first}.{n},2026-10-01,x,t{n}" for n in range(first, last + 1)]
+        path.write_text("id,time,provider,team\n" + "\n".join(lines) + "\n", "utf-8")
+        imported(path, data, also=sink, rows_per_commit=10)
+        counted += select(
+            postgres, "select approx_cardinality, request_count from llm_requests_metadata_keys"
+        )
+    distinct = select(postgres, "select count(distinct raw_metadata ->> 'Team') from llm_requests")
+    sink.close()
+
+    assert [count for count, _ in counted] == [5, 40, 40]
+    assert [requests for _, requests in counted] == [5, 42, 77]
+    assert distinct == [(40,)]
 
 
 def test_rows_of_our_own_postgres_come_back_as_they_were(

@@ -16,10 +16,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from majordomo_analytics.datadir import DataDirectory
-from majordomo_analytics.errors import SettingsError, SourceError
+from majordomo_analytics.errors import PostgresError, SettingsError, SourceError
 from majordomo_analytics.imports.choices import Kind
 from majordomo_analytics.imports.rows import Wishes, row_id
 from majordomo_analytics.imports.source import Reading, open_source
+from majordomo_analytics.records.columns import promoted_column
 from tests.imports.runs import imported, lake_rows, mdm
 
 USUAL = """\
@@ -189,9 +190,83 @@ def test_an_id_names_the_request_in_whatever_file_it_stands(
     assert (first.imported, first.held, second.imported, second.held) == (1, 1, 1, 1)
     found = {row["id"]: row["response_id"] for row in lake_rows(data)}
     assert found == {
-        row_id("table", "req-1"): "req-1",
+        row_id(
+            "table", "req-1", told_apart_by=("2026-10-01T00:00:00+00:00", "openai", "")
+        ): "req-1",
         "0b8e1f62-44d2-4f0a-9c54-2c8a5c1f0001": None,
     }
+
+
+@pytest.mark.parametrize(
+    "other",
+    ["1,2026-11-01,openai,m", "1,2026-10-01,anthropic,m", "1,2026-10-01,openai,n"],
+)
+def test_a_short_id_names_another_request_at_another_time_provider_or_model(
+    other: str, tmp_path: Path, data: DataDirectory
+) -> None:
+    head = "id,time,provider,model\n"
+    october = csv_file(tmp_path, head + "1,2026-10-01,openai,m\n", "october.csv")
+    november = csv_file(tmp_path, head + other + "\n", "november.csv")
+
+    counts = [
+        (report.imported, report.held)
+        for report, _ in (imported(path, data) for path in (october, november, october, november))
+    ]
+
+    assert counts == [(1, 0), (1, 0), (0, 1), (0, 1)]
+
+
+def test_the_column_of_a_key_has_its_value_in_whatever_spelling(
+    tmp_path: Path, data: DataDirectory
+) -> None:
+    """Rows of our own keep their metadata's spelling; the canonical one counts first."""
+    given = [{"team": "legal"}, {"TEAM": "eu", "team": "us"}, {"team": "us", "Team": "eu"}, {}]
+    lines = [
+        json.dumps(
+            {
+                "id": f"0b8e1f62-44d2-4f0a-9c54-2c8a5c1f000{n}",
+                "requested_at": "2026-10-05T12:00:00Z",
+                "provider": "openai",
+                "usage_status": "missing",
+                "cost_status": "no_usage",
+                "raw_metadata": metadata,
+            }
+        )
+        for n, metadata in enumerate(given)
+    ]
+
+    imported(csv_file(tmp_path, "\n".join(lines), "own.jsonl"), data)
+
+    rows = lake_rows(data)
+    assert [row["raw_metadata"] for row in rows] == given
+    assert [row[promoted_column("Team")] for row in rows] == ["legal", "eu", "eu", None]
+
+
+@pytest.mark.parametrize("head", ["id,time,provider", "id,time,model", "time,provider"])
+def test_a_table_imported_again_under_another_zone_is_there_already(
+    head: str, tmp_path: Path, data: DataDirectory
+) -> None:
+    """The zones are 26 hours apart, the most there is."""
+    whole = {"id": "7", "time": "2026-10-10 12:00", "provider": "openai", "model": "gpt-4o"}
+    path = csv_file(tmp_path, head + "\n" + ",".join(whole[n] for n in head.split(",")) + "\n")
+    wishes = Wishes(constants={} if "provider" in head else {"provider": "openai"})
+
+    counts = [
+        (report.imported, report.held)
+        for zone in ("Etc/GMT+12", "Etc/GMT-14", "UTC")
+        for report, _ in [imported(path, data, reading=Reading(zone=ZoneInfo(zone)), wishes=wishes)]
+    ]
+
+    assert counts == [(1, 0), (0, 1), (0, 1)]
+
+
+def test_times_at_the_ends_of_the_calendar_are_taken(tmp_path: Path, data: DataDirectory) -> None:
+    text = "id,time,provider\na,0001-01-01T00:00:00Z,x\nb,9999-12-31T23:59:59Z,x\n"
+    path = csv_file(tmp_path, text)
+
+    first, again = (imported(path, data)[0] for _ in range(2))
+
+    assert (first.imported, first.rejected, again.held) == (2, 0, 2)
 
 
 def test_types_of_parquet_are_converted_exactly(tmp_path: Path, data: DataDirectory) -> None:
@@ -282,6 +357,48 @@ def test_a_source_that_cannot_be_read_is_refused(
 
     with pytest.raises(SourceError, match=message):
         open_source(str(tmp_path / name), Reading())
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "sslmode=disable password=geheim host=127.0.0.1 port=9 dbname=x",
+        "application_name='a b' port=9 hostaddr=127.0.0.1 password=geheim",
+        "connect_timeout=2  host = 127.0.0.1 port=9 user=u password='ge heim' ",
+    ],
+)
+def test_an_address_in_pairs_is_one_whatever_it_begins_with(address: str) -> None:
+    with pytest.raises(PostgresError) as refused:
+        open_source(address, Reading())
+
+    assert "heim" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "dbname db password: geheim",
+        "Password is geheim",
+        "PGPASSWORD:geheim",
+        "user:geheim@host/db",
+        "secret geheim://host",
+        "password=geheim://",
+        "password=" + "geheim" * 100,
+        "p" * 300 + " password geheim",
+        "password\x00 geheim",
+    ],
+)
+def test_what_may_have_a_password_in_it_is_never_repeated(text: str) -> None:
+    with pytest.raises((SourceError, SettingsError, PostgresError)) as refused:
+        open_source(text, Reading())
+
+    assert "geheim" not in str(refused.value)
+
+
+def test_a_file_may_be_named_like_an_address(tmp_path: Path, data: DataDirectory) -> None:
+    path = csv_file(tmp_path, name="october host=1 password=2.csv")
+
+    assert imported(path, data)[0].imported == 2
 
 
 def test_times_without_an_offset_are_of_the_zone_that_is_said(

@@ -98,6 +98,33 @@ def test_an_epoch_is_read_in_the_unit_that_its_size_says(epoch: int) -> None:
     assert read_instant("requested_at", epoch) == read_instant("requested_at", str(epoch)) == at
 
 
+@pytest.mark.parametrize("milliseconds", [1_712_053_011_123, 1_712_010_112_000])
+def test_digits_that_could_be_a_date_with_a_time_are_the_number_they_are(
+    milliseconds: int,
+) -> None:
+    """Python reads 1712053011123 as a day of the year 1712."""
+    at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(milliseconds=milliseconds)
+    forms = (milliseconds, str(milliseconds), Decimal(milliseconds), float(milliseconds))
+
+    assert {read_instant("requested_at", form) for form in forms} == {at}
+
+
+@given(st.integers(10**8, 10**20 - 1))
+def test_a_number_is_the_same_instant_as_text(number: int) -> None:
+    as_text = Decimal(number)
+
+    assert (
+        read_instant("requested_at", str(number))
+        == read_instant("requested_at", f"{number}.0")
+        == read_instant("requested_at", as_text)
+    )
+
+
+def test_eight_digits_are_a_date_as_text_and_seconds_as_a_number() -> None:
+    assert read_instant("requested_at", "20261005") == datetime(2026, 10, 5, tzinfo=UTC)
+    assert read_instant("requested_at", 20_261_005) == datetime(1970, 8, 23, 12, 3, 25, tzinfo=UTC)
+
+
 def test_a_time_without_an_offset_is_one_of_the_zone() -> None:
     berlin = ZoneInfo("Europe/Berlin")
 

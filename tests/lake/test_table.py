@@ -199,6 +199,20 @@ def test_ids_are_looked_for_in_the_files_of_the_instants_that_are_asked_for(
     )
 
 
+@pytest.mark.parametrize("content", [None, b"", b"PAR1 and then nothing"])
+def test_ids_in_a_file_that_cannot_be_read_are_an_error_of_the_lake(
+    lake: Path, content: bytes | None
+) -> None:
+    append_once(lake, rows("x"), application="spool", first=1, last=1)
+    (file,) = lake.rglob("requested_date=*/*.parquet")
+    file.unlink()
+    if content is not None:
+        file.write_bytes(content)
+
+    with pytest.raises(LakeError, match="cannot be read"):
+        ids_held(lake, ["x"], first=NOON, last=NOON)
+
+
 @pytest.mark.parametrize(
     "name",
     ["a b", "a#b", "a%b", "50% off", "größe", "日本", "a?b", "a*b", "a'b", 'a"b', "a{b,c}", "a:b"],
