@@ -215,6 +215,7 @@ def test_rows_add_up_to_the_total_exactly(rows: list[Row], asked: Question) -> N
         asked.grain,  # type: ignore[arg-type]  # drawn from the grains
         zone,
         limit=asked.limit,
+        fill_gaps=False,
     )
 
     for name in measures:
