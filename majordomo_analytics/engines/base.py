@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import polars as pl
 
 from majordomo_analytics.plan.coverage import read_coverage
-from majordomo_analytics.plan.dimensions import Bucketed, CalendarPart
+from majordomo_analytics.plan.dimensions import Bucketed
 from majordomo_analytics.plan.measures import Aggregate
 from majordomo_analytics.plan.plan import OTHER, UNTAGGED
 from majordomo_analytics.records.money import PLACES, SUM_PRECISION
@@ -196,7 +196,7 @@ def _labelled(found: pl.DataFrame, dimension: Dimension, flag: str | None) -> pl
         shown = shown.cast(pl.Int64).replace_strict(
             list(numbers), list(dimension.labels), default=None, return_dtype=pl.String
         )
-    elif isinstance(dimension, CalendarPart) or dimension.kind == "integer":
+    elif dimension.kind == "integer":
         shown = shown.cast(pl.Int64)
     if not found.get_column(name).null_count():
         return shown

@@ -23,6 +23,7 @@ from majordomo_analytics.engines.export import export_statement
 from majordomo_analytics.engines.frames import frame_of
 from majordomo_analytics.engines.keys import keys_frame, keys_statement
 from majordomo_analytics.engines.pinned import ParquetFiles, days_held, files_in
+from majordomo_analytics.engines.quoting import quoted_name, quoted_text
 from majordomo_analytics.engines.sql.compiler import TABLE, compile_plan, compile_requests
 from majordomo_analytics.engines.sql.dialects import DUCKDB
 from majordomo_analytics.errors import LakeError, QueryError, ResultOverflowError, SourceError
@@ -244,10 +245,11 @@ class DuckDBEngine:
                 continue
             elif lacking.get(name):
                 metadata = _converted("raw_metadata", self._types["raw_metadata"])
-                value = f"COALESCE({', '.join(f'({metadata})[{_text(k)}]' for k in lacking[name])})"
+                values = (f"({metadata})[{quoted_text(key)}]" for key in lacking[name])
+                value = f"COALESCE({', '.join(values)})"
             else:
                 value = f"CAST(NULL AS {stored})"
-            chosen.append(f"{value} AS {_quoted(name)}")
+            chosen.append(f"{value} AS {quoted_name(name)}")
         if "requested_date" not in held:
             at = _converted("requested_at", self._types["requested_at"])
             chosen.append(f"CAST(({at}) AT TIME ZONE 'UTC' AS DATE) AS requested_date")
@@ -279,7 +281,7 @@ _STORED: dict[str, str] = {
 
 def _converted(name: str, stored: str) -> str:
     """Return a stored column in the type of our own table of columns."""
-    column = _quoted(name)
+    column = quoted_name(name)
     if name == "raw_metadata":
         if stored.startswith("MAP("):
             return column
@@ -343,17 +345,9 @@ def _read_parquet(paths: Sequence[str]) -> str:
 
 
 def _list(paths: Sequence[str]) -> str:
-    return f"[{', '.join(_text(_as_pattern(path)) for path in paths)}]"
+    return f"[{', '.join(quoted_text(_as_pattern(path)) for path in paths)}]"
 
 
 def _as_pattern(path: str) -> str:
     """Return the pattern that only this file matches: DuckDB takes each path for one."""
     return path if "://" in path else re.sub(r"[*?\[]", r"[\g<0>]", path)
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -11,6 +11,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from majordomo_analytics.engines.quoting import quoted_name, quoted_text
 from majordomo_analytics.records.columns import PROMOTED_PREFIX
 
 if TYPE_CHECKING:
@@ -55,16 +56,16 @@ def export_statement(
     names = {name.lower() for name, _ in held}
     chosen = []
     for name, stored in held:
-        column = _quoted(name)
+        column = quoted_name(name)
         bare = name.removeprefix(PROMOTED_PREFIX)
         # A metadata key that is called as a column is keeps the name it has in the lake.
         shown = name if bare.lower() in names else bare
         if form is ExportFormat.CSV and shown[:1] in tuple(FORMULA):
             shown = f"'{shown}"
-        chosen.append(f"{_written(column, stored, form)} AS {_quoted(shown)}")
+        chosen.append(f"{_written(column, stored, form)} AS {quoted_name(shown)}")
     return (
         f"COPY (SELECT {', '.join(chosen)} FROM ({requests})) "  # noqa: S608 - quoted here
-        f"TO {_text(path)} ({_OPTIONS[form]}, USE_TMP_FILE false)"
+        f"TO {quoted_text(path)} ({_OPTIONS[form]}, USE_TMP_FILE false)"
     )
 
 
@@ -74,20 +75,12 @@ def _written(column: str, stored: str, form: ExportFormat) -> str:
     if stored.startswith("DECIMAL"):  # JSON would make a binary fraction of it
         return f"CAST({column} AS VARCHAR)"
     if stored == "TIMESTAMP WITH TIME ZONE":
-        return f"strftime({column} AT TIME ZONE 'UTC', {_text(_INSTANT)})"
+        return f"strftime({column} AT TIME ZONE 'UTC', {quoted_text(_INSTANT)})"
     if form is ExportFormat.JSON:
         return column
     if stored == "VARCHAR":
-        is_formula = f"regexp_matches({column}, {_text(_LOOKS_LIKE_ONE)})"
+        is_formula = f"regexp_matches({column}, {quoted_text(_LOOKS_LIKE_ONE)})"
         return f"CASE WHEN {is_formula} THEN '''' || {column} ELSE {column} END"
     if stored.endswith("]") or stored.startswith(("MAP(", "STRUCT(")):
         return f"CAST(to_json({column}) AS VARCHAR)"
     return column
-
-
-def _text(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'

@@ -30,12 +30,17 @@ if TYPE_CHECKING:
     from majordomo_analytics.plan.plan import Plan, Query
 
 
+def plan_for(question: Query, engine: Engine, now: datetime | None = None) -> Plan:
+    """Return the plan of a question for what an engine reads, as it is asked at `now`."""
+    return make_plan(question, engine.catalogue(), span=engine.span, now=now or utc_now())
+
+
 def ask(question: Query, engine: Engine) -> QueryResult:
     """Return the answer to a question; all of it from one state of the source."""
     now = utc_now()
     if question.compare is not None:
         return _compare(question, engine, now)
-    plan = make_plan(question, engine.catalogue(), span=engine.span, now=now)
+    plan = plan_for(question, engine, now)
     engine.check(plan)
     with engine.session():
         answer = read(engine, plan)
@@ -43,10 +48,11 @@ def ask(question: Query, engine: Engine) -> QueryResult:
         side = _side(answer, plan, engine, now, fill=True)
     else:
         side = Side(answer.rows, buckets_in(answer.rows, plan), answer.total)
+    has_rows_of_time = plan.grain is not None and side.rows.height > 0
     return QueryResult(
         plan,
         side.rows,
-        side.total,
+        side.total if has_rows_of_time else answer.total,
         answer.coverage,
         answer.selected.sql,
         incomplete=incomplete_buckets(plan, list(side.buckets), now),
@@ -54,23 +60,19 @@ def ask(question: Query, engine: Engine) -> QueryResult:
 
 
 def _side(answer: Answer, plan: Plan, engine: Engine, now: datetime, *, fill: bool) -> Side:
-    rows = answer.rows
-    if plan.grain is None:
-        return Side(rows, (), answer.total)
-    buckets = buckets_of(rows, plan, engine.span(), now)
-    rows = fill_gaps(rows, plan, buckets) if fill else rows
-    return Side(rows, buckets, of_nothing(answer, plan) if rows.height else answer.total)
+    buckets = buckets_of(answer.rows, plan, engine.span(), now)
+    rows = fill_gaps(answer.rows, plan, buckets) if fill else answer.rows
+    return Side(rows, buckets, of_nothing(answer, plan))
 
 
 def _compare(question: Query, engine: Engine, now: datetime) -> QueryResult:
     """Return the answer with that of an earlier period beside it."""
-    catalogue, span = engine.catalogue(), engine.span
     own = {one.name: one for one in question.own if isinstance(one, Measure)}
     added = compared_columns([read_measure(given, own) for given in question.measures])
     asked = question.order_by
     plain = tuple(given for given in asked if _named(given) not in added)
     question = replace(question, order_by=plain)
-    plan = make_plan(question, catalogue, span=span, now=now)
+    plan = plan_for(question, engine, now)
     check_names(plan)
     found = read_comparison(
         question.compare,
@@ -81,7 +83,7 @@ def _compare(question: Query, engine: Engine, now: datetime) -> QueryResult:
         said=question.time_range,
     )
     question = replace(question, time_range=found.earlier)
-    before = make_plan(question, catalogue, span=span, now=now)
+    before = plan_for(question, engine, now)
     order = _order(asked, plan, added)
     by_change = any(one.name in added for one in order)
     engine.check(plan)
@@ -97,8 +99,6 @@ def _compare(question: Query, engine: Engine, now: datetime) -> QueryResult:
         _side(answer, period, engine, now, fill=question.fill_gaps)
         for answer, period in ((here, plan), (there, before))
     )
-    one = replace(one, total=of_nothing(here, plan))
-    other = replace(other, total=of_nothing(there, plan))
     rows, total = side_by_side(one, other, plan, order)
     return QueryResult(
         plan,

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from majordomo_analytics.engines.duckdb import DuckDBEngine
 from majordomo_analytics.engines.export import ExportFormat
 from majordomo_analytics.errors import SettingsError, SourceError, UnsupportedByEngineError
-from majordomo_analytics.plan.plan import make_plan
-from majordomo_analytics.times import utc_now
+from majordomo_analytics.ledger.asking import plan_for
 
 if TYPE_CHECKING:
     from majordomo_analytics.ledger.ledger import Ledger
@@ -71,7 +70,7 @@ def export_requests(ledger: Ledger, path: str | Path, format: ExportFormat | Non
     if not isinstance(engine, DuckDBEngine):
         message = f"{ledger.source.label} cannot be exported: only DuckDB writes files"
         raise UnsupportedByEngineError(message)
-    plan = make_plan(ledger.plain_question(), engine.catalogue(), span=engine.span, now=utc_now())
+    plan = plan_for(ledger.plain_question(), engine)
     draft = target.with_name(f".{target.name}.{os.getpid()}.part")
     try:
         draft.touch()  # says plainly if it cannot be written

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, cast
 import polars as pl
 
 from majordomo_analytics.lake.table import LakeSnapshot
+from majordomo_analytics.ledger.asking import plan_for
 from majordomo_analytics.plan.fields import metadata
-from majordomo_analytics.plan.plan import Query, make_plan
-from majordomo_analytics.times import read_grain, start_of, utc_now
+from majordomo_analytics.plan.plan import Query
+from majordomo_analytics.times import read_grain, start_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -76,9 +77,7 @@ class MetadataReports:
             return keys_frame(registry_of(snapshot))
         ledger = self._ledger
         engine = ledger.source.engine()
-        plan = make_plan(
-            ledger.plain_question(), engine.catalogue(), span=engine.span, now=utc_now()
-        )
+        plan = plan_for(ledger.plain_question(), engine)
         return engine.metadata_keys(plan).select(list(KEY_COLUMNS))
 
     def metadata_coverage(self, time_grain: TimeGrain = "day") -> pl.DataFrame:

@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 
 from majordomo_analytics.engines.base import read
 from majordomo_analytics.errors import QueryError
-from majordomo_analytics.ledger.asking import ask
+from majordomo_analytics.ledger.asking import ask, plan_for
 from majordomo_analytics.ledger.changing import Changing
 from majordomo_analytics.ledger.display import days_said, writer
 from majordomo_analytics.ledger.keys import MetadataReports
 from majordomo_analytics.plan.dimensions import Derived
 from majordomo_analytics.plan.filters import FilterLike, both, read_filters
 from majordomo_analytics.plan.measures import Measure
-from majordomo_analytics.plan.plan import Plan, Query, as_tuple, make_plan, several
-from majordomo_analytics.times import utc_now
+from majordomo_analytics.plan.plan import Query, as_tuple, several
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +26,6 @@ if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
 
-    from majordomo_analytics.engines.base import Engine
     from majordomo_analytics.ledger.result import QueryResult
     from majordomo_analytics.ledger.sources import Source
     from majordomo_analytics.plan.measures import MeasureLike
@@ -293,7 +291,7 @@ class Ledger(Changing, MetadataReports):
             its name.
         """
         engine = self.source.engine()
-        return engine.requests(_plan(self.plain_question(), engine), limit=limit)
+        return engine.requests(plan_for(self.plain_question(), engine), limit=limit)
 
     def sql(self, statement: str) -> pl.DataFrame:
         """Return what a statement over all requests of the source gives.
@@ -338,7 +336,7 @@ class Ledger(Changing, MetadataReports):
 
     def _summary(self) -> str:
         engine = self.source.engine()
-        plan = _plan(self.plain_question(), engine)
+        plan = plan_for(self.plain_question(), engine)
         with engine.session():
             total = read(engine, plan).total
         count, cost = total["requests"], total["total_cost"]
@@ -351,7 +349,3 @@ class Ledger(Changing, MetadataReports):
         if names:
             said.append(f"by {', '.join(names[:12])}{' …' if len(names) > 12 else ''}")
         return ", ".join(said)
-
-
-def _plan(question: Query, engine: Engine) -> Plan:
-    return make_plan(question, engine.catalogue(), span=engine.span, now=utc_now())

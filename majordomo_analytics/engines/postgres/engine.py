@@ -16,6 +16,7 @@ from majordomo_analytics.engines.base import Selected
 from majordomo_analytics.engines.keys import keys_frame, keys_statement
 from majordomo_analytics.engines.postgres.columns import known_columns, stored_columns
 from majordomo_analytics.engines.postgres.tables import by_spelling, registered_keys
+from majordomo_analytics.engines.quoting import quoted_name
 from majordomo_analytics.engines.sql.compiler import TABLE, compile_plan, compile_requests
 from majordomo_analytics.engines.sql.dialects import INDEXED, POSTGRES
 from majordomo_analytics.engines.sql.stored import json_text, selected
@@ -143,7 +144,7 @@ class PostgresEngine:
 
     @property
     def _qualified(self) -> str:
-        return f"{_quoted(self._table.schema)}.{TABLE}"
+        return f"{quoted_name(self._table.schema)}.{TABLE}"
 
     def _view(self) -> str:
         """Return the requests as `sql` has them, metadata as it is stored."""
@@ -151,7 +152,7 @@ class PostgresEngine:
         most = POSTGRES.most_name_bytes or 0
         names = [name for name in names if len(name.encode()) <= most]
         chosen = selected(self._stored(), names, POSTGRES)
-        listed = ",\n".join(f"  {value} AS {_quoted(name)}" for name, value in chosen.items())
+        listed = ",\n".join(f"  {value} AS {quoted_name(name)}" for name, value in chosen.items())
         return f"SELECT\n{listed}\nFROM {self._qualified}"
 
     def _names(self) -> list[str]:
@@ -220,7 +221,3 @@ def _text(value: object) -> str | None:
     if value is None or isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False)
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
