@@ -189,7 +189,8 @@ def drain_forever(
     while not stop.wait(PAUSE_S):
         remove_drained(data, dict(positions))
         tend()
-        if not all(thread.is_alive() for thread in threads):
+        # Asked in this order: told to stop, a thread may end while this tends.
+        if not all(thread.is_alive() for thread in threads) and not stop.is_set():
             message = "the drain of a sink ended unexpectedly"
             raise SpoolError(message)
     deadline = time.monotonic() + LAST_PASS_S
