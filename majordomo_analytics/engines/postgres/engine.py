@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pyarrow as pa
 
-from majordomo_analytics.engines.base import Selected
+from majordomo_analytics.engines.base import Selected, select_twice
 from majordomo_analytics.engines.keys import keys_frame, keys_statement
 from majordomo_analytics.engines.postgres.columns import known_columns, stored_columns
 from majordomo_analytics.engines.postgres.tables import by_spelling, registered_keys
@@ -97,6 +97,10 @@ class PostgresEngine:
         with self._database.snapshot():
             statement = compile_plan(plan, POSTGRES, self._stored(plan))
             return Selected(self._database.read(statement, names=()), statement)
+
+    def select_with_total(self, plan: Plan) -> tuple[Selected, pl.DataFrame]:
+        """Return what answers a plan and its grand total."""
+        return select_twice(self, plan)
 
     def requests(self, plan: Plan, *, limit: int | None) -> pl.DataFrame:
         """Return the plan's requests themselves, oldest first."""
