@@ -23,9 +23,13 @@ from majordomo_analytics.engines.export import export_statement
 from majordomo_analytics.engines.frames import frame_of
 from majordomo_analytics.engines.keys import keys_frame, keys_statement
 from majordomo_analytics.engines.pinned import ParquetFiles, days_held, files_in
+from majordomo_analytics.engines.polars.engine import PolarsEngine
 from majordomo_analytics.engines.quoting import quoted_name, quoted_text
+from majordomo_analytics.engines.requests import VIEW, shown
 from majordomo_analytics.engines.sql.compiler import TABLE, compile_plan, compile_requests
 from majordomo_analytics.engines.sql.dialects import DUCKDB
+from majordomo_analytics.engines.sql.shown import duckdb_view
+from majordomo_analytics.engines.sql.statements import check_serialized, told_by_name
 from majordomo_analytics.errors import LakeError, QueryError, ResultOverflowError, SourceError
 from majordomo_analytics.lake.filling import spellings_of
 from majordomo_analytics.plan.fields import Catalogue, Kind, column_kind
@@ -89,16 +93,13 @@ class DuckDBEngine:
         with self._reading(plan.time_range) as cursor:
             return Selected(_fetch(cursor, statement), statement)
 
-    def requests(self, plan: Plan, *, limit: int | None) -> pl.DataFrame:
-        """Return the plan's requests themselves, oldest first."""
-        with self._reading(plan.time_range) as cursor:
-            rows = _fetch(cursor, compile_requests(plan, DUCKDB, limit=limit))
-        keys = {PROMOTED_PREFIX + key: key for key in self._catalogue.promoted}
-        return rows.rename({old: new for old, new in keys.items() if new not in rows.columns})
+    def requests(self, plan: Plan) -> pl.LazyFrame:
+        """Return the plan's requests in no order, as Polars scans them later."""
+        return self._polars.requests(plan)
 
     def export(self, plan: Plan, path: Path, form: ExportFormat) -> int:
         """Write the plan's requests to a file in any order; return how many they are."""
-        chosen = compile_requests(plan, DUCKDB, limit=None, ordered=False)
+        chosen = compile_requests(plan, DUCKDB, ordered=False)
         with self._reading(plan.time_range) as cursor:
             described = cursor.execute(f"DESCRIBE {TABLE}").fetchall()
             columns = [(row[0], row[1]) for row in described]
@@ -113,7 +114,7 @@ class DuckDBEngine:
 
     def metadata_keys(self, plan: Plan) -> pl.DataFrame:
         """Return the metadata keys among the plan's requests, most used first."""
-        chosen = compile_requests(plan, DUCKDB, limit=None, ordered=False)
+        chosen = compile_requests(plan, DUCKDB, ordered=False)
         entries = """
             SELECT
               row, requested_at, CAST(entry.key AS TEXT) AS spelling,
@@ -126,10 +127,31 @@ class DuckDBEngine:
         with self._reading(plan.time_range) as cursor:
             return keys_frame(_fetch(cursor, statement), self._catalogue.promoted)
 
-    def sql(self, statement: str) -> pl.DataFrame:
-        """Return what a statement of the user's own over `llm_requests` gives."""
+    def sql(self, plan: Plan, statement: str) -> pl.DataFrame:
+        """Return what a user's own statement over `requests` or `llm_requests` gives."""
+        columns = shown(self._catalogue)
+        # All of the source is asked for only by name, and files are left out otherwise.
+        asked = TimeRange() if TABLE in statement.lower() else plan.time_range
+        with self._reading(asked) as cursor:
+            written = cursor.execute("SELECT json_serialize_sql(?)", [statement]).fetchone()
+            check_serialized(statement, written[0] if written else "")
+            chosen = duckdb_view(compile_requests(plan, DUCKDB, ordered=False), columns)
+            cursor.execute(f"CREATE TEMPORARY VIEW {VIEW} AS {chosen}")
+            try:
+                with _told_plainly():
+                    return _fetch(cursor, statement)
+            except QueryError as error:
+                raise told_by_name(error, columns.names) from error
+
+    def _rows(self, statement: str) -> pl.DataFrame:
+        """Return what a statement of ours over `llm_requests` gives."""
         with self._reading(TimeRange()) as cursor:
             return _fetch(cursor, statement)
+
+    @cached_property
+    def _polars(self) -> PolarsEngine:
+        """What scans the same files: a lazy frame is Polars' own, down to the files."""
+        return PolarsEngine(self._source)
 
     @cached_property
     def _types(self) -> dict[str, str]:
@@ -163,7 +185,7 @@ class DuckDBEngine:
     @cached_property
     def _stored_keys(self) -> Mapping[str, tuple[str, ...]]:
         """The stored spellings of each metadata key, the canonical one first."""
-        keys = self.sql(f"SELECT DISTINCT UNNEST(MAP_KEYS(raw_metadata)) AS key FROM {TABLE}")
+        keys = self._rows(f"SELECT DISTINCT UNNEST(MAP_KEYS(raw_metadata)) AS key FROM {TABLE}")
         found = defaultdict(list)
         for key in keys["key"]:
             found[lookup_name(key)].append(key)
@@ -173,7 +195,7 @@ class DuckDBEngine:
     def _span(self) -> TimeRange:
         source = self._source
         if isinstance(source, (ParquetFiles, pa.Table)):
-            found = self.sql(f"SELECT MIN(requested_at) a, MAX(requested_at) b FROM {TABLE}")
+            found = self._rows(f"SELECT MIN(requested_at) a, MAX(requested_at) b FROM {TABLE}")
             first, last = found.row(0)
             return TimeRange(first, last and last + timedelta(microseconds=1))
         return days_held(source)

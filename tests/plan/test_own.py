@@ -172,10 +172,10 @@ def test_requests_can_be_read_by_a_dimension_of_ones_own() -> None:
     table = {f"m{n}": "x" for n in range(50)} | {"gpt-5": "big"}
     ledger = LEDGER.define(ma.dimension("size", "model", mapping=table))
 
-    found = ledger.filter(size="big").requests()
+    found = ledger.filter(size="big").requests().collect()
 
     assert found["model"].to_list() == ["gpt-5"]
-    assert found.columns == LEDGER.requests().columns
+    assert found.columns == LEDGER.requests().collect_schema().names()
 
 
 def test_columns_can_be_measured() -> None:
