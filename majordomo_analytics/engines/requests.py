@@ -111,7 +111,7 @@ def _map_of(entries: list[pl.Expr]) -> pl.Expr:
 class Reads(Protocol):
     """Reads requests from a server, some at a time."""
 
-    def __call__(self, columns: list[str], limit: int | None) -> Iterator[pl.DataFrame]:
+    def __call__(self, columns: list[str], limit: int | None, /) -> Iterator[pl.DataFrame]:
         """Yield frames of these columns, in this order, of at most so many requests."""
         ...
 

@@ -231,11 +231,20 @@ class Ledger(Changing, MetadataReports, RequestFrames):
         ----------
         *own
             What `dimension` and `measure` made; filters, and other dimensions, can then
-            name a dimension too.
+            name a dimension too. What was called so before is replaced by a measure.
+
+        Raises
+        ------
+        QueryError
+            If something else is given, or two different ones of one name.
         """
+        named: dict[str, Derived | Measure] = {}
         for one in own:
             if not isinstance(one, (Derived, Measure)):
                 message = f"{one!r} was made neither by ma.dimension nor by ma.measure"
+                raise QueryError(message)
+            if named.setdefault(one.name, one) != one:
+                message = f"two different things are called {one.name!r}; give one another name"
                 raise QueryError(message)
         return replace(self, question=replace(self.question, own=(*self.question.own, *own)))
 

@@ -7,7 +7,7 @@ import threading
 import warnings
 import weakref
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
 import pyarrow as pa
@@ -101,7 +101,8 @@ class Server:
         """Yield the rows of a statement as they come, some at a time."""
 
         def begin(session: SparkSession) -> tuple[pa.Table | None, Iterator[object]]:
-            client, plan = session.client, session.sql(statement)._plan
+            # What a frame's own iterator of rows reads, before it makes rows of it.
+            client, plan = session.client, cast("Any", session.sql(statement))._plan
             parts = client.to_table_as_iterator(plan.to_proto(client), plan.observations)
             tables = (part for part in parts if isinstance(part, pa.Table))
             return next(tables, None), tables
