@@ -40,13 +40,13 @@ _TRUTH = {"true": True, "t": True, "yes": True, "1": True} | {
 }  # fmt: skip
 _COSTS_BELOW = Decimal(10) ** (PRECISION - PLACES)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_PER_SECOND = (1, 10**3, 10**6, 10**9)
-_SINCE = int((datetime(2000, 1, 1, tzinfo=UTC) - _EPOCH).total_seconds())
-_UNTIL = int((datetime(2100, 1, 1, tzinfo=UTC) - _EPOCH).total_seconds())
-"""An epoch is in the unit, of those, in which it lies between these seconds.
+_PER_SECOND = ((10**11, 1), (10**14, 10**3), (10**17, 10**6), (10**20, 10**9))
+"""Below which number an epoch is in seconds, milliseconds, microseconds, nanoseconds."""
 
-In no other is it a time at which a model was asked; a number that is in none of them is
-something else, such as the digits 20261005090000 of a date and a time.
+_END = int((datetime(2100, 1, 1, tzinfo=UTC) - _EPOCH).total_seconds())
+"""An epoch is before this second, in its unit.
+
+What is not is something else, such as the digits 20261005090000 of a date and a time.
 """
 
 _LONGER_THAN_A_DATE = re.compile(r"[0-9]{9,}(\.[0-9]*)?")
@@ -138,10 +138,7 @@ def read_instant(column: str, value: object, zone: tzinfo = UTC) -> datetime | N
             instant = instant.replace(tzinfo=zone)
         return instant.astimezone(UTC)
     except (ValueError, OverflowError):
-        rule = (
-            "is no time; write it as 2026-10-05T09:00:00Z, or as seconds since 1970, "
-            "from 2000 to 2100"
-        )
+        rule = "is no time; write it as 2026-10-05T09:00:00Z, or as seconds since 1970, before 2100"
         raise BadValueError(column, value, rule) from None
 
 
@@ -163,8 +160,10 @@ def _instant(value: object) -> datetime:
         number = Decimal(text)
     except InvalidOperation:
         raise ValueError from None
-    for per_second in _PER_SECOND:
-        if number.is_finite() and _SINCE <= number / per_second < _UNTIL:
+    for below, per_second in _PER_SECOND:
+        if number.is_finite() and 0 <= number < below:
+            if number >= _END * per_second:
+                break
             return _EPOCH + timedelta(microseconds=int(number * 1_000_000 / per_second))
     raise ValueError
 

@@ -533,3 +533,17 @@ def no_connection_is_left() -> Iterator[None]:
     """Ledgers of a test are gone before its database is dropped."""
     yield
     gc.collect()
+
+
+def test_tables_of_long_names_are_not_cut_to_one(ledger: ma.Ledger) -> None:
+    """Two mappings whose names differ only behind what Postgres keeps of them."""
+    long = "é" * 40
+    one, other = (
+        ma.dimension(long + end, "Team", mapping={f"t{n}": "x" for n in range(40)} | {"legal": end})
+        for end in ("a", "b")
+    )
+
+    found = ledger.query("requests", [one, other], {"Team": "legal"}).to_polars()
+
+    assert found.rows() == [("a", "b", 2)]
+    assert found.columns[:2] == [long + "a", long + "b"]
