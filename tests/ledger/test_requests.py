@@ -17,6 +17,7 @@ import majordomo_analytics as ma
 from majordomo_analytics.engines.polars.columns import TYPES
 from majordomo_analytics.engines.postgres import database, frames
 from majordomo_analytics.engines.postgres import engine as postgres_engine
+from majordomo_analytics.engines.sql.compiler import compile_requests
 from majordomo_analytics.records.columns import COLUMNS
 from majordomo_analytics.records.metadata import PROMOTED_FROM_THE_START
 from tests.support.postgres import postgres, postgres_server
@@ -201,10 +202,9 @@ def test_postgres_sends_the_columns_and_rows_that_are_needed(
 ) -> None:
     """And of two that are read at once, each has a connection; none is left behind."""
     statements: list[str] = []
-    compiled = postgres_engine.compile_requests
 
     def noted(*given: Any, **named: Any) -> str:
-        statements.append(compiled(*given, **named))
+        statements.append(compile_requests(*given, **named))
         return statements[-1]
 
     monkeypatch.setattr(postgres_engine, "compile_requests", noted)
