@@ -25,6 +25,7 @@
         ├── UnknownNameError       no such measure, dimension or engine (LookupError)
         ├── TimeRangeError         a time range, grain or zone that cannot be read
         ├── FilterError            a filter that cannot be read
+        ├── ReadOnlyError          a statement that would do more than read
         ├── ResultOverflowError    a sum left the range of its type (OverflowError)
         └── UnsupportedByEngineError   this engine cannot do it (NotImplementedError)
 
@@ -253,6 +254,10 @@ class FilterError(QueryError):
 
 class ResultOverflowError(QueryError, OverflowError):
     """Raised when a sum leaves the range of its type; it never wraps."""
+
+
+class ReadOnlyError(QueryError):
+    """Raised, before anything runs, for a statement that would do more than read."""
 
 
 class UnsupportedByEngineError(QueryError, NotImplementedError):

@@ -324,15 +324,15 @@ class _Reader:
         if which in {"this", "last", "previous"} and grain in TIME_GRAINS[2:]:
             start = start_of(read_grain(grain), today, self.calendar)
             if which == "this":
-                return self._days(start, _later(start, grain, 1))
-            return self._days(_later(start, grain, -1), start)
+                return self._days(start, later(start, grain, 1))
+            return self._days(later(start, grain, -1), start)
         if match := _PAST.fullmatch(words):
             count, unit = int(match[1]), match[2]
             unit = _UNITS.get(unit, unit.removesuffix("s"))
             if count and unit in {"minute", "hour"}:
                 return TimeRange(self.now - timedelta(**{f"{unit}s": count}), self.now)
             if count and unit in TIME_GRAINS:
-                return self._days(_later(tomorrow, unit, -count), tomorrow)
+                return self._days(later(tomorrow, unit, -count), tomorrow)
         raise _refused(text, f"a time range is {FORMS}")
 
     def _named(self, text: str, match: re.Match[str]) -> TimeRange:
@@ -347,12 +347,12 @@ class _Reader:
                 return self._days(first, first + timedelta(days=1))
             if month:
                 first = self.calendar.first_of("month", int(year), int(month))
-                return self._days(first, _later(first, "month", 1))
+                return self._days(first, later(first, "month", 1))
             first = self.calendar.first_of("year", int(year), 1)
             if not quarter:
-                return self._days(first, _later(first, "year", 1))
-            first = _later(first, "quarter", int(quarter) - 1)
-            return self._days(first, _later(first, "quarter", 1))
+                return self._days(first, later(first, "year", 1))
+            first = later(first, "quarter", int(quarter) - 1)
+            return self._days(first, later(first, "quarter", 1))
         except ValueError as error:
             raise _refused(text, f"the calendar has no such date ({error})") from error
 
@@ -360,8 +360,11 @@ class _Reader:
         return TimeRange(start_of_day(first, self.zone), start_of_day(end, self.zone))
 
 
-def _later(day: date, unit: str, count: int) -> date:
-    """Return the date `count` units later, at most the end of a shorter month."""
+def later(day: date, unit: str, count: int) -> date:
+    """Return the date `count` units later, at most the end of a shorter month.
+
+    Outside the years 1 to 9999 there is none, but an OverflowError.
+    """
     if unit not in _MONTHS_IN:
         return day + timedelta(days=count * (7 if unit == "week" else 1))
     months = day.year * 12 + day.month - 1 + count * _MONTHS_IN[unit]

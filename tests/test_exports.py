@@ -26,6 +26,7 @@ PUBLIC = [
     "PostgresUnreachableError",
     "QueryError",
     "QueryResult",
+    "ReadOnlyError",
     "ResultOverflowError",
     "SourceError",
     "SparkUnreachableError",

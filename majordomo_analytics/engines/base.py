@@ -102,16 +102,20 @@ class Engine(Protocol):
         """Return what answers a plan and its grand total; inside a session."""
         ...
 
-    def requests(self, plan: Plan, *, limit: int | None) -> pl.DataFrame:
-        """Return the plan's requests themselves, oldest first."""
+    def requests(self, plan: Plan) -> pl.LazyFrame:
+        """Return the plan's requests in no order, as `shown_frame`; nothing is read yet."""
         ...
 
     def metadata_keys(self, plan: Plan) -> pl.DataFrame:
         """Return the metadata keys among the plan's requests, most used first."""
         ...
 
-    def sql(self, statement: str) -> pl.DataFrame:
-        """Return what a statement of the user's own over `llm_requests` gives."""
+    def sql(self, plan: Plan, statement: str) -> pl.DataFrame:
+        """Return what a user's own statement gives.
+
+        It is over `requests`, which are those of the plan as they are shown, or over
+        `llm_requests`, which are all of the source.
+        """
         ...
 
 

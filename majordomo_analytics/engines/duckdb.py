@@ -20,11 +20,14 @@ import polars as pl
 import pyarrow as pa
 
 from majordomo_analytics.engines.base import Selected, select_twice
+from majordomo_analytics.engines.duckdb_types import STORED, converted, kind_of
 from majordomo_analytics.engines.export import export_statement
 from majordomo_analytics.engines.frames import frame_of
 from majordomo_analytics.engines.keys import keys_frame, keys_statement
 from majordomo_analytics.engines.pinned import ParquetFiles, days_held, files_in
+from majordomo_analytics.engines.polars.engine import PolarsEngine
 from majordomo_analytics.engines.quoting import quoted_name, quoted_text
+from majordomo_analytics.engines.requests import VIEW, shown
 from majordomo_analytics.engines.sql.compiler import (
     TABLE,
     compile_plan,
@@ -32,10 +35,12 @@ from majordomo_analytics.engines.sql.compiler import (
     compile_with_total,
 )
 from majordomo_analytics.engines.sql.dialects import DUCKDB
+from majordomo_analytics.engines.sql.shown import duckdb_view
+from majordomo_analytics.engines.sql.statements import check_serialized, told_by_name
 from majordomo_analytics.errors import LakeError, QueryError, ResultOverflowError, SourceError
 from majordomo_analytics.lake.filling import spellings_of
 from majordomo_analytics.plan.coverage import COVERAGE
-from majordomo_analytics.plan.fields import Catalogue, Kind, column_kind
+from majordomo_analytics.plan.fields import Catalogue, column_kind
 from majordomo_analytics.records.columns import BY_NAME, COLUMNS, PROMOTED_PREFIX
 from majordomo_analytics.records.metadata import lookup_name
 from majordomo_analytics.times import TimeRange
@@ -106,16 +111,13 @@ class DuckDBEngine:
         rows = found.filter(~is_total).select(names[: len(names) - len(COVERAGE)])
         return Selected(rows, partial(compile_plan, plan, DUCKDB)), total
 
-    def requests(self, plan: Plan, *, limit: int | None) -> pl.DataFrame:
-        """Return the plan's requests themselves, oldest first."""
-        with self._reading(plan.time_range) as cursor:
-            rows = _fetch(cursor, compile_requests(plan, DUCKDB, limit=limit))
-        keys = {PROMOTED_PREFIX + key: key for key in self._catalogue.promoted}
-        return rows.rename({old: new for old, new in keys.items() if new not in rows.columns})
+    def requests(self, plan: Plan) -> pl.LazyFrame:
+        """Return the plan's requests in no order, as Polars scans them later."""
+        return self._polars.requests(plan)
 
     def export(self, plan: Plan, path: Path, form: ExportFormat) -> int:
         """Write the plan's requests to a file in any order; return how many they are."""
-        chosen = compile_requests(plan, DUCKDB, limit=None, ordered=False)
+        chosen = compile_requests(plan, DUCKDB, ordered=False)
         with self._reading(plan.time_range) as cursor:
             described = cursor.execute(f"DESCRIBE {TABLE}").fetchall()
             columns = [(row[0], row[1]) for row in described]
@@ -130,7 +132,7 @@ class DuckDBEngine:
 
     def metadata_keys(self, plan: Plan) -> pl.DataFrame:
         """Return the metadata keys among the plan's requests, most used first."""
-        chosen = compile_requests(plan, DUCKDB, limit=None, ordered=False)
+        chosen = compile_requests(plan, DUCKDB, ordered=False)
         entries = """
             SELECT
               row, requested_at, CAST(entry.key AS TEXT) AS spelling,
@@ -143,10 +145,31 @@ class DuckDBEngine:
         with self._reading(plan.time_range) as cursor:
             return keys_frame(_fetch(cursor, statement), self._catalogue.promoted)
 
-    def sql(self, statement: str) -> pl.DataFrame:
-        """Return what a statement of the user's own over `llm_requests` gives."""
+    def sql(self, plan: Plan, statement: str) -> pl.DataFrame:
+        """Return what a user's own statement over `requests` or `llm_requests` gives."""
+        columns = shown(self._catalogue)
+        # All of the source is asked for only by name, and files are left out otherwise.
+        asked = TimeRange() if TABLE in statement.lower() else plan.time_range
+        with self._reading(asked) as cursor:
+            written = cursor.execute("SELECT json_serialize_sql(?)", [statement]).fetchone()
+            check_serialized(statement, written[0] if written else "")
+            chosen = duckdb_view(compile_requests(plan, DUCKDB, ordered=False), columns)
+            cursor.execute(f"CREATE TEMPORARY VIEW {VIEW} AS {chosen}")
+            try:
+                with _told_plainly():
+                    return _fetch(cursor, statement)
+            except QueryError as error:
+                raise told_by_name(error, columns.names) from error
+
+    def _rows(self, statement: str) -> pl.DataFrame:
+        """Return what a statement of ours over `llm_requests` gives."""
         with self._reading(TimeRange()) as cursor:
             return _fetch(cursor, statement)
+
+    @cached_property
+    def _polars(self) -> PolarsEngine:
+        """What scans the same files: a lazy frame is Polars' own, down to the files."""
+        return PolarsEngine(self._source)
 
     @cached_property
     def _types(self) -> dict[str, str]:
@@ -170,7 +193,7 @@ class DuckDBEngine:
             if name.startswith(PROMOTED_PREFIX) and stored == "VARCHAR"
         }
         columns = {
-            name: column_kind(name) if name in BY_NAME else _kind(stored)
+            name: column_kind(name) if name in BY_NAME else kind_of(stored)
             for name, stored in self._types.items()
             if name not in promoted
         }
@@ -180,7 +203,7 @@ class DuckDBEngine:
     @cached_property
     def _stored_keys(self) -> Mapping[str, tuple[str, ...]]:
         """The stored spellings of each metadata key, the canonical one first."""
-        keys = self.sql(f"SELECT DISTINCT UNNEST(MAP_KEYS(raw_metadata)) AS key FROM {TABLE}")
+        keys = self._rows(f"SELECT DISTINCT UNNEST(MAP_KEYS(raw_metadata)) AS key FROM {TABLE}")
         found = defaultdict(list)
         for key in keys["key"]:
             found[lookup_name(key)].append(key)
@@ -190,7 +213,7 @@ class DuckDBEngine:
     def _span(self) -> TimeRange:
         source = self._source
         if isinstance(source, (ParquetFiles, pa.Table)):
-            found = self.sql(f"SELECT MIN(requested_at) a, MAX(requested_at) b FROM {TABLE}")
+            found = self._rows(f"SELECT MIN(requested_at) a, MAX(requested_at) b FROM {TABLE}")
             first, last = found.row(0)
             return TimeRange(first, last and last + timedelta(microseconds=1))
         return days_held(source)
@@ -261,7 +284,7 @@ class DuckDBEngine:
         if not columns or "raw_metadata" not in held:
             return {}
         if table not in self._spellings_in:
-            metadata = _converted("raw_metadata", self._types["raw_metadata"])
+            metadata = converted("raw_metadata", self._types["raw_metadata"])
             found = cursor.execute(f"SELECT DISTINCT UNNEST(MAP_KEYS({metadata})) FROM {table}")
             self._spellings_in[table] = [name for (name,) in found.fetchall()]
         stored = self._spellings_in[table]
@@ -280,80 +303,26 @@ class DuckDBEngine:
             if not _may_name(by, name):
                 continue
             if name in held:
-                value = _converted(name, stored)
+                value = converted(name, stored)
             elif name == "requested_date":
                 continue
             elif lacking.get(name):
-                metadata = _converted("raw_metadata", self._types["raw_metadata"])
+                metadata = converted("raw_metadata", self._types["raw_metadata"])
                 values = (f"({metadata})[{quoted_text(key)}]" for key in lacking[name])
                 value = f"COALESCE({', '.join(values)})"
             else:
                 value = f"CAST(NULL AS {stored})"
             chosen.append(f"{value} AS {quoted_name(name)}")
         if "requested_date" not in held and (not chosen or _may_name(by, "requested_date")):
-            at = _converted("requested_at", self._types["requested_at"])
+            at = converted("requested_at", self._types["requested_at"])
             chosen.append(f"CAST(({at}) AT TIME ZONE 'UTC' AS DATE) AS requested_date")
         absent = (column for column in COLUMNS if column.name not in self._types)
         chosen += [
-            f"CAST(NULL AS {_STORED[column.type]}) AS {column.name}"
+            f"CAST(NULL AS {STORED[column.type]}) AS {column.name}"
             for column in absent
             if column.name != "requested_date" and _may_name(by, column.name)
         ]
         return ", ".join(chosen)
-
-
-_PLAIN: dict[Kind, str] = {
-    "text": "VARCHAR",
-    "integer": "BIGINT",
-    "money": "DECIMAL(38, 10)",
-    "instant": "TIMESTAMP WITH TIME ZONE",
-    "date": "DATE",
-    "boolean": "BOOLEAN",
-}
-
-
-_STORED: dict[str, str] = {
-    **{str(kind): plain for kind, plain in _PLAIN.items()},
-    "text_list": "VARCHAR[]",
-    "text_map": "MAP(VARCHAR, VARCHAR)",
-}
-
-
-def _converted(name: str, stored: str) -> str:
-    """Return a stored column in the type of our own table of columns."""
-    column = quoted_name(name)
-    if name == "raw_metadata":
-        if stored.startswith("MAP("):
-            return column
-        if stored.endswith("[]"):
-            return f"MAP_FROM_ENTRIES({column})"
-        return f"CAST(CAST({column} AS JSON) AS MAP(VARCHAR, VARCHAR))"
-    kind = column_kind(name) if name in BY_NAME else _kind(stored)
-    if kind == "money" and stored.startswith("DECIMAL(") and stored.endswith(",10)"):
-        return column
-    if name not in BY_NAME and kind != "text":
-        return column
-    wanted = _PLAIN.get(kind, stored)
-    if stored == wanted:
-        return column
-    if kind == "instant" and stored.startswith("TIMESTAMP"):
-        return f"CAST({column} AS TIMESTAMP) AT TIME ZONE 'UTC'"
-    return f"CAST({column} AS {wanted})"
-
-
-def _kind(stored: str) -> Kind:
-    """Return the kind of a column that is not ours, by its DuckDB type."""
-    head = stored.split("(")[0]
-    if stored.endswith("]") or head in ("STRUCT", "MAP", "UNION", "JSON"):
-        return "nested"
-    if head in ("VARCHAR", "UUID", "ENUM"):
-        return "text"
-    if head.startswith("TIMESTAMP"):
-        return "instant"
-    if head in ("FLOAT", "DOUBLE"):
-        return "float"
-    named: dict[str, Kind] = {"DECIMAL": "money", "DATE": "date", "BOOLEAN": "boolean"}
-    return named.get(head, "integer" if head.endswith("INT") or head == "INTEGER" else "nested")
 
 
 def _fetch(cursor: duckdb.DuckDBPyConnection, statement: str) -> pl.DataFrame:

@@ -43,6 +43,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PER_SECOND = ((10**11, 1), (10**14, 10**3), (10**17, 10**6), (10**20, 10**9))
 """Below which number an epoch is in seconds, milliseconds, microseconds, nanoseconds."""
 
+_END = int((datetime(2100, 1, 1, tzinfo=UTC) - _EPOCH).total_seconds())
+"""An epoch is before this second, in its unit.
+
+What is not is something else, such as the digits 20261005090000 of a date and a time.
+"""
+
 _LONGER_THAN_A_DATE = re.compile(r"[0-9]{9,}(\.[0-9]*)?")
 """A number, though `datetime.fromisoformat` takes some of them for a date and a time."""
 
@@ -132,7 +138,7 @@ def read_instant(column: str, value: object, zone: tzinfo = UTC) -> datetime | N
             instant = instant.replace(tzinfo=zone)
         return instant.astimezone(UTC)
     except (ValueError, OverflowError):
-        rule = "is no time; write it as 2026-10-05T09:00:00Z, or as seconds since 1970"
+        rule = "is no time; write it as 2026-10-05T09:00:00Z, or as seconds since 1970, before 2100"
         raise BadValueError(column, value, rule) from None
 
 
@@ -156,6 +162,8 @@ def _instant(value: object) -> datetime:
         raise ValueError from None
     for below, per_second in _PER_SECOND:
         if number.is_finite() and 0 <= number < below:
+            if number >= _END * per_second:
+                break
             return _EPOCH + timedelta(microseconds=int(number * 1_000_000 / per_second))
     raise ValueError
 

@@ -12,6 +12,7 @@ from majordomo_analytics.ledger.asking import ask, plan_for
 from majordomo_analytics.ledger.changing import Changing
 from majordomo_analytics.ledger.display import days_said, writer
 from majordomo_analytics.ledger.keys import MetadataReports
+from majordomo_analytics.ledger.requests import RequestFrames
 from majordomo_analytics.plan.dimensions import Derived
 from majordomo_analytics.plan.filters import FilterLike, both, read_filters
 from majordomo_analytics.plan.measures import Measure
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
-class Ledger(Changing, MetadataReports):
+class Ledger(Changing, MetadataReports, RequestFrames):
     """The requests of one source, and a question that may be begun.
 
     `open` makes one. It never changes: `filter`, `during` and `by` return a new ledger with
@@ -230,11 +231,20 @@ class Ledger(Changing, MetadataReports):
         ----------
         *own
             What `dimension` and `measure` made; filters, and other dimensions, can then
-            name a dimension too.
+            name a dimension too. What was called so before is replaced by a measure.
+
+        Raises
+        ------
+        QueryError
+            If something else is given, or two different ones of one name.
         """
+        named: dict[str, Derived | Measure] = {}
         for one in own:
             if not isinstance(one, (Derived, Measure)):
                 message = f"{one!r} was made neither by ma.dimension nor by ma.measure"
+                raise QueryError(message)
+            if named.setdefault(one.name, one) != one:
+                message = f"two different things are called {one.name!r}; give one another name"
                 raise QueryError(message)
         return replace(self, question=replace(self.question, own=(*self.question.own, *own)))
 
@@ -275,40 +285,6 @@ class Ledger(Changing, MetadataReports):
     def plot(self, kind: Kind | None = None) -> go.Figure:
         """Return a figure of the answer so far; short for ``query().plot()``."""
         return self.query().plot(kind)
-
-    def requests(self, *, limit: int | None = None) -> pl.DataFrame:
-        """Return the requests themselves, oldest first.
-
-        Parameters
-        ----------
-        limit
-            How many at most; all of them by default.
-
-        Returns
-        -------
-        polars.DataFrame
-            The columns of `llm_requests`, and each promoted metadata key as a column of
-            its name.
-        """
-        engine = self.source.engine()
-        return engine.requests(plan_for(self.plain_question(), engine), limit=limit)
-
-    def sql(self, statement: str) -> pl.DataFrame:
-        """Return what a statement over all requests of the source gives.
-
-        Parameters
-        ----------
-        statement
-            SQL of the source's engine over ``llm_requests``; a promoted metadata key is the
-            column ``"indexed_Team"``, any other is ``raw_metadata['Plan']`` in DuckDB and
-            ``raw_metadata ->> 'Plan'`` in Postgres.
-
-        Raises
-        ------
-        QueryError
-            If the engine refuses the statement.
-        """
-        return self.source.engine().sql(statement)
 
     def __repr__(self) -> str:
         if self._asks_for_rows():

@@ -6,7 +6,6 @@ the 24th at noon this month stands beside last month up to its 24th at noon.
 
 from __future__ import annotations
 
-import calendar as months
 import re
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -16,6 +15,7 @@ from majordomo_analytics.errors import TimeRangeError, did_you_mean, nearest
 from majordomo_analytics.times import (
     ISO_CALENDAR,
     TimeRange,
+    later,
     read_time_range,
     start_of,
     start_of_day,
@@ -183,11 +183,11 @@ def _a_year_before(instant: datetime, zone: ZoneInfo) -> datetime:
 
 def _earlier(day: date, count: int) -> date:
     """Return the date `count` months before, at most the end of a shorter month."""
-    year, month = divmod(day.year * 12 + day.month - 1 - count, 12)
-    if year < 1:
+    try:
+        return later(day, "month", -count)
+    except OverflowError:
         message = f"{count} months before {day} lie outside the years 1 to 9999"
-        raise TimeRangeError(message)
-    return date(year, month + 1, min(day.day, months.monthrange(year, month + 1)[1]))
+        raise TimeRangeError(message) from None
 
 
 def _local(instant: datetime, zone: ZoneInfo) -> datetime:

@@ -208,9 +208,23 @@ def _bucketed(
     edges: Sequence[int | float | str | Decimal],
     labels: Sequence[str] | None,
 ) -> Bucketed:
+    # A text is a sequence of its digits, which nobody means by it.
+    if isinstance(edges, (str, bytes)) or not isinstance(edges, Iterable):
+        message = (
+            f"dimension {name!r}: edges={edges!r} is no list of numbers; write edges=[{edges}]"
+            if isinstance(edges, (str, int, float, Decimal))
+            else f"dimension {name!r}: edges={edges!r} is no list of numbers, such as [10, 100]"
+        )
+        raise QueryError(message)
     read = tuple(_edge(name, edge) for edge in edges)
     if not read or any(one >= other for one, other in pairwise(read)):
         message = f"dimension {name!r}: edges {list(edges)!r} are not ascending numbers"
+        raise QueryError(message)
+    if isinstance(labels, str) or not isinstance(labels, (Iterable, type(None))):
+        message = (
+            f"dimension {name!r}: labels={labels!r} is no list of texts, one more than there "
+            "are edges"
+        )
         raise QueryError(message)
     made = _labels(read) if labels is None else tuple(_text(name, label) for label in labels)
     if len(made) != len(read) + 1 or len(set(made)) != len(made):

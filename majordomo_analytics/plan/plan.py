@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from majordomo_analytics.errors import QueryError, UnknownNameError
+from majordomo_analytics.errors import QueryError, TimeRangeError, UnknownNameError
 from majordomo_analytics.plan.coverage import COVERAGE
 from majordomo_analytics.plan.dimensions import Bucketed, Derived
 from majordomo_analytics.plan.fields import OTHER as OTHER
@@ -177,6 +177,12 @@ def make_plan(
         If the question has no answer as it was asked.
     """
     zone = read_zone(query.timezone)
+    if not isinstance(query.calendar, Calendar):
+        message = (
+            f"calendar={query.calendar!r} is no calendar; leave it out for ISO weeks and plain "
+            "months, or write ma.Calendar(week_starts_on=7, year_starts_in=4)"
+        )
+        raise TimeRangeError(message)
     time_range = read_time_range(query.time_range, timezone=zone, now=now, calendar=query.calendar)
     grain = None if query.time_grain is None else read_grain(query.time_grain)
     names = Vocabulary(catalogue)
@@ -233,10 +239,23 @@ def as_tuple(names: OneOrMany) -> tuple[DimensionLike, ...]:
 
     >>> as_tuple("Team"), as_tuple(["Team", "model"]), as_tuple(None)
     (('Team',), ('Team', 'model'), ())
+
+    Raises
+    ------
+    QueryError
+        If it is none of these.
     """
     if names is None:
         return ()
-    return (names,) if isinstance(names, (str, MetadataName, Derived)) else tuple(names)
+    if isinstance(names, (str, MetadataName, Derived)):
+        return (names,)
+    if isinstance(names, Iterable):
+        return tuple(names)
+    message = (
+        f"dimensions={names!r} is no name of a column or metadata key, and no list of them; "
+        "write 'Feature' or ['Feature', 'model']"
+    )
+    raise QueryError(message)
 
 
 def _bound(measure: Measure, names: Vocabulary, zone: ZoneInfo) -> Measure:

@@ -92,7 +92,7 @@ def test_the_same_requests_give_the_same_answer_from_every_source(
     lake: Path, tmp_path: Path
 ) -> None:
     """Lake, Parquet file, Parquet folder, Polars frame and Arrow table agree."""
-    table = ma.open(lake).requests().to_arrow()
+    table = ma.open(lake).requests().collect().to_arrow()
     (tmp_path / "day=1").mkdir()
     pl.DataFrame(table).write_parquet(tmp_path / "day=1" / "it's.parquet")
     sources = [

@@ -51,7 +51,7 @@ def test_metadata_in_lower_case_answers_to_every_spelling(postgres: str, version
     assert ledger.query("requests", filters={"Feature": ("!=", "search")}).total == {"requests": 2}
     keys = ledger.metadata_keys().select("name", "promoted", "requests").rows()
     assert keys == [("Feature", True, 3), ("User-Tier", False, 2)]
-    rows = ledger.requests()
+    rows = ledger.requests().sort("requested_at", "id").collect()
     assert rows["Feature"].to_list() == ["search", "search", "chat", None]
     assert rows["raw_metadata"].to_list()[2] == {"Feature": "chat"}
 
@@ -74,8 +74,13 @@ def test_what_is_not_known_is_null_there_too(postgres: str, version: str) -> Non
     )  # fmt: skip
     ledger = ma.open(postgres)
 
-    rows = ledger.requests().select(
-        "model", "input_tokens", "total_cost", "usage_status", "cost_status", "price_version"
+    rows = (
+        ledger.requests()
+        .sort("requested_at")
+        .select(
+            "model", "input_tokens", "total_cost", "usage_status", "cost_status", "price_version"
+        )
+        .collect()
     )
 
     by = "majordomo-gateway"
@@ -119,7 +124,8 @@ def test_input_cost_has_the_cache_in_it(postgres: str, version: str) -> None:
         "total_cost": Decimal("0.00050008"),  # as it is stored, its rounding not hidden
         "cache_hit_rate": 0.6,
     }
-    parts = ledger.requests().select("cache_creation_5m_tokens", "cache_creation_1h_tokens").row(0)
+    names = ["cache_creation_5m_tokens", "cache_creation_1h_tokens"]
+    parts = ledger.requests(columns=names).collect().row(0)
     assert parts == ((600, 400) if version.startswith("ogw") else (None, None))
 
 
@@ -130,9 +136,8 @@ def test_response_time_is_the_wall_clock_in_every_version(postgres: str, version
     write(postgres, gateway_request("2026-03-01T10:00"))
     ledger = ma.open(postgres)
 
-    took, first = (
-        ledger.requests().select("response_time_ms", "time_to_first_byte_ms").row(0)
-    )  # both in ms
+    names = ["response_time_ms", "time_to_first_byte_ms"]
+    took, first = ledger.requests(columns=names).collect().row(0)
 
     relays_streams = version in ("stw", "ogw2", "ogw")
     assert (took, first) == ((2500, 400) if relays_streams else (400, None))
@@ -152,7 +157,7 @@ def test_every_measure_and_every_column_can_be_asked_for(postgres: str, version:
         if kind in ("text", "integer", "money", "date", "boolean"):
             assert ledger.query("requests", name).total == {"requests": 1}, name
             assert ledger.query("requests", filters={name: None}).total["requests"] in (0, 1)
-    rows = ledger.requests()
+    rows = ledger.requests().sort("requested_at", "id").collect()
     assert "secret" not in str(rows.to_dicts())
     assert set(bodies).isdisjoint(rows.columns)
     with pytest.raises(ma.UnknownNameError):
@@ -231,7 +236,10 @@ def test_metadata_of_another_shape_is_no_error(postgres: str) -> None:
     found = ledger.query("requests", "Feature", order_by="Feature").to_polars()
 
     assert found.rows() == [("(untagged)", 2), ("search", 1), ('{"a": [1]}', 1)]
-    assert ledger.requests()["raw_metadata"].to_list()[2] == {"Feature": '{"a": [1]}', "N": "5"}
+    assert ledger.requests().sort("requested_at").collect()["raw_metadata"].to_list()[2] == {
+        "Feature": '{"a": [1]}',
+        "N": "5",
+    }
     assert {row["name"] for row in ledger.metadata_keys().to_dicts()} == {
         "Feature", "N", "User-Tier",
     }  # fmt: skip
@@ -246,7 +254,7 @@ def test_nothing_is_written_there(postgres: str) -> None:
     before = select(postgres, state), select(postgres, rows)
     ledger = ma.open(postgres)
     ledger.query(dimensions="Feature")
-    ledger.requests()
+    ledger.requests().collect()
     ledger.sql("select count(*) from llm_requests")
 
     assert (select(postgres, state), select(postgres, rows)) == before

@@ -73,7 +73,7 @@ def test_nothing_is_null_and_never_zero(nothing: Any) -> None:
 
 
 offsets = st.integers(-14 * 60, 14 * 60).map(lambda m: timezone(timedelta(minutes=m)))
-instants = st.datetimes(datetime(1971, 1, 1), datetime(2200, 1, 1), timezones=offsets)  # noqa: DTZ001
+instants = st.datetimes(datetime(1971, 1, 1), datetime(2099, 12, 30), timezones=offsets)  # noqa: DTZ001
 
 
 @given(instants)
@@ -98,6 +98,27 @@ def test_an_epoch_is_read_in_the_unit_that_its_size_says(epoch: int) -> None:
     assert read_instant("requested_at", epoch) == read_instant("requested_at", str(epoch)) == at
 
 
+@pytest.mark.parametrize("per_second", [1, 10**3, 10**6, 10**9])
+def test_an_epoch_ends_with_the_year_2099(per_second: int) -> None:
+    """In each unit; what is beyond is not read in the next one either."""
+    end = datetime(2100, 1, 1, tzinfo=UTC)
+    number = int(end.timestamp()) * per_second
+
+    last = read_instant("requested_at", number - 1)
+    assert last is not None
+    assert timedelta() < end - last <= timedelta(seconds=1)
+    for beyond in (number, 5 * number):
+        with pytest.raises(BadValueError, match=r"is no time.+before 2100"):
+            read_instant("requested_at", beyond)
+
+
+@pytest.mark.parametrize("digits", [20_261_005_090_000, "20261005090000", -1])
+def test_the_digits_of_a_date_and_a_time_are_no_epoch(digits: int | str) -> None:
+    """As milliseconds they would be a day of the year 2612."""
+    with pytest.raises(BadValueError, match="is no time"):
+        read_instant("requested_at", digits)
+
+
 @pytest.mark.parametrize("milliseconds", [1_712_053_011_123, 1_712_010_112_000])
 def test_digits_that_could_be_a_date_with_a_time_are_the_number_they_are(
     milliseconds: int,
@@ -109,8 +130,9 @@ def test_digits_that_could_be_a_date_with_a_time_are_the_number_they_are(
     assert {read_instant("requested_at", form) for form in forms} == {at}
 
 
-@given(st.integers(10**8, 10**20 - 1))
-def test_a_number_is_the_same_instant_as_text(number: int) -> None:
+@given(st.integers(2 * 10**8, 4 * 10**9), st.sampled_from([0, 3, 6, 9]))
+def test_a_number_is_the_same_instant_as_text(seconds: int, places: int) -> None:
+    number = seconds * 10**places
     as_text = Decimal(number)
 
     assert (

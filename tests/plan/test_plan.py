@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
+import polars as pl
 import pytest
 
 import majordomo_analytics as ma
@@ -176,3 +177,32 @@ def test_own_measures_are_checked_when_made() -> None:
     ):
         with pytest.raises(ma.QueryError):
             ma.measure(name, of, per=per)
+
+
+def test_what_is_no_name_and_no_calendar_is_refused() -> None:
+    """By errors of ours that name the value, the rule and the way out."""
+    ledger = ma.open(pl.DataFrame({"requested_at": ["2026-10-05T09:00Z"]}))
+    nonsense: Any
+
+    for nonsense in (5, 1.5, object):
+        with pytest.raises(ma.QueryError, match=r"dimensions=.+write 'Feature' or \['Feature'"):
+            ledger.query(dimensions=nonsense)
+    for nonsense in ("iso", 5, {}):
+        with pytest.raises(ma.TimeRangeError, match=r"calendar=.+ is no calendar; leave it out"):
+            ledger.query(calendar=nonsense)
+        with pytest.raises(ma.TimeRangeError, match="is no calendar"):
+            ledger.query(time_range="this month", compare="previous year", calendar=nonsense)
+
+
+def test_two_of_one_name_are_not_defined_in_one_call() -> None:
+    """One after the other, the later measure counts; the same one twice is one."""
+    ledger = ma.open(pl.DataFrame({"requested_at": ["2026-10-05T09:00Z"], "output_tokens": [3]}))
+    one = ma.measure("own", sum="output_tokens")
+    other = ma.measure("own", distinct="model")
+
+    with pytest.raises(ma.QueryError, match="two different things are called 'own'"):
+        ledger.define(one, other)
+    with pytest.raises(ma.QueryError, match="'own'"):
+        ledger.define(one, ma.dimension("own", "model", split="-"))
+    assert ledger.define(one, one).query("own").total == {"own": 3}
+    assert ledger.define(other).define(one).query("own").total == {"own": 3}

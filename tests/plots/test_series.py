@@ -49,7 +49,8 @@ def test_time_is_drawn_for_each_combination(ledger: ma.Ledger, kind: str | None)
 
 def test_labels_are_no_markup(ledger: ma.Ledger) -> None:
     """Plotly reads HTML in labels: what a caller sent is escaped."""
-    frame = ledger.requests().with_columns(Team=ledger.requests()["Team"] + "<b>")
+    requests = ledger.requests().collect()
+    frame = requests.with_columns(Team=requests["Team"] + "<b>")
 
     figure = ma.open(frame).query(dimensions="Team").plot()
 

@@ -16,6 +16,7 @@ from majordomo_analytics.engines.pinned import ParquetFiles, days_held
 from majordomo_analytics.engines.polars.columns import kind_of
 from majordomo_analytics.engines.polars.compiler import Answering
 from majordomo_analytics.engines.polars.scans import Scans
+from majordomo_analytics.engines.requests import shown_frame
 from majordomo_analytics.errors import (
     LakeError,
     QueryError,
@@ -68,15 +69,10 @@ class PolarsEngine:
         """Return what answers a plan and its grand total."""
         return select_twice(self, plan)
 
-    def requests(self, plan: Plan, *, limit: int | None) -> pl.DataFrame:
-        """Return the plan's requests themselves, oldest first."""
-        promoted = self._scans.promoted
+    def requests(self, plan: Plan) -> pl.LazyFrame:
+        """Return the plan's requests in no order; nothing is read yet."""
         with _told_plainly():
-            chosen = self._answering(plan).limited().sort("requested_at", "id", nulls_last=True)
-            chosen = chosen if limit is None else chosen.head(limit)
-            held = chosen.collect_schema()
-            names = {old: new for old, new in promoted.items() if new not in held}
-            return chosen.rename(names).collect(engine="streaming")
+            return shown_frame(self._answering(plan).limited(), self._catalogue)
 
     def metadata_keys(self, plan: Plan) -> pl.DataFrame:
         """Return the metadata keys among the plan's requests, most used first."""
@@ -115,11 +111,11 @@ class PolarsEngine:
         found = found.filter(pl.col("place") <= MOST_TOP_VALUES)
         return keys_frame(found, self._catalogue.promoted)
 
-    def sql(self, statement: str) -> pl.DataFrame:
-        """Refuse: Polars is asked by expressions."""
+    def sql(self, plan: Plan, statement: str) -> pl.DataFrame:
+        """Refuse: the SQL that Polars has means something else here and there."""
         message = (
             f"the Polars engine runs no SQL, such as {statement[:40]!r}; "
-            "DuckDB does, or take `ledger.requests()` and ask Polars itself"
+            "engine='duckdb' does, or ask the frame of `ledger.requests()`"
         )
         raise UnsupportedByEngineError(message)
 

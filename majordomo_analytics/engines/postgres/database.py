@@ -12,7 +12,12 @@ import psycopg
 from psycopg import IsolationLevel
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from majordomo_analytics.engines.postgres.frames import frame_of, register_loaders
+from majordomo_analytics.engines.postgres.frames import (
+    dtypes_of,
+    frame_of,
+    frames_of,
+    register_loaders,
+)
 from majordomo_analytics.errors import (
     PostgresError,
     PostgresUnreachableError,
@@ -22,7 +27,7 @@ from majordomo_analytics.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import polars as pl
 
@@ -134,6 +139,41 @@ class Database:
         with self.snapshot(), self._told_plainly(), self._held[0].cursor() as cursor:
             cursor.execute(statement.encode(), values)
             return frame_of(cursor, names)
+
+    def described(self, statement: str, names: Sequence[str]) -> pl.Schema:
+        """Return the dtypes of what a statement gives, as `streamed` has them."""
+        with self.snapshot(), self._told_plainly(), self._held[0].cursor() as cursor:
+            cursor.execute(statement.encode())
+            return dtypes_of(cursor, names)
+
+    def streamed(
+        self, statement: Callable[[Database], str], names: Sequence[str], dtypes: pl.Schema
+    ) -> Iterator[pl.DataFrame]:
+        """Yield what a statement gives, some rows at a time, on a connection of its own.
+
+        Whoever reads may stop for as long as they like, or read two at once; the connection
+        of this database is free meanwhile. Errors are those of `read`.
+
+        Parameters
+        ----------
+        statement
+            Returns it, given this database in the state that it then reads.
+        names
+            What its columns are called.
+        dtypes
+            The dtype of each of these.
+        """
+        own = Database(self._conninfo, self.schema)
+        try:
+            with own._told_plainly():
+                connection = own._begun()
+                own._in_snapshot = True  # the transaction is open until the end
+                asked = statement(own).encode()
+                with connection.cursor("requests") as cursor:
+                    cursor.execute(asked)
+                    yield from frames_of(cursor, names, dtypes)
+        finally:
+            _close(own._held)
 
     def rows(self, statement: str, values: Sequence[object] | None = None) -> list[tuple[Any, ...]]:
         """Return what a statement gives as plain tuples; otherwise as `read`."""

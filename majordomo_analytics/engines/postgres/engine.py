@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -14,12 +15,21 @@ import pyarrow as pa
 
 from majordomo_analytics.engines.base import Selected, select_twice
 from majordomo_analytics.engines.keys import keys_frame, keys_statement
+from majordomo_analytics.engines.polars.columns import METADATA as ENTRIES
 from majordomo_analytics.engines.postgres.columns import known_columns, stored_columns
 from majordomo_analytics.engines.postgres.tables import by_spelling, registered_keys
 from majordomo_analytics.engines.quoting import quoted_name
+from majordomo_analytics.engines.requests import (
+    INDEXED,
+    VIEW,
+    shown,
+    shown_frame,
+    streamed_frame,
+)
 from majordomo_analytics.engines.sql.compiler import TABLE, compile_plan, compile_requests
-from majordomo_analytics.engines.sql.dialects import INDEXED, POSTGRES
-from majordomo_analytics.engines.sql.stored import json_text, selected
+from majordomo_analytics.engines.sql.dialects import POSTGRES
+from majordomo_analytics.engines.sql.statements import check_reads, told_by_name
+from majordomo_analytics.engines.sql.stored import from_sql, json_text, selected
 from majordomo_analytics.errors import QueryError, UnsupportedByEngineError
 from majordomo_analytics.plan.fields import Catalogue, Field
 from majordomo_analytics.records.columns import COLUMNS, promoted_column
@@ -31,13 +41,15 @@ if TYPE_CHECKING:
 
     from sqlglot import exp
 
+    from majordomo_analytics.engines.postgres.database import Database
     from majordomo_analytics.engines.postgres.tables import Key, RequestTable, ScannedKeys
     from majordomo_analytics.plan.plan import Plan
 
 MOST_COLUMNS = 1600
 """Of a result; Postgres itself takes 1,664, and some are needed on the way."""
 
-METADATA = ("raw_metadata", INDEXED)
+METADATA = {"raw_metadata"}
+"""What comes as JSON and is a map in a frame."""
 
 
 class PostgresEngine:
@@ -102,21 +114,29 @@ class PostgresEngine:
         """Return what answers a plan and its grand total."""
         return select_twice(self, plan)
 
-    def requests(self, plan: Plan, *, limit: int | None) -> pl.DataFrame:
-        """Return the plan's requests themselves, oldest first."""
-        names = self._names()
-        with self._database.snapshot():
-            rows = self._database.read(
-                compile_requests(
-                    plan,
-                    POSTGRES,
-                    limit=limit,
-                    columns=[*names, *map(promoted_column, self._promoted)],
-                    stored=self._stored(),
-                ),
-                names=[*names, *(self._shown(key, names) for key in self._promoted)],
+    def requests(self, plan: Plan) -> pl.LazyFrame:
+        """Return the plan's requests in no order, of which the server is asked later."""
+        columns = list(shown(self._catalogue).stored.values())
+
+        def statement(names: Sequence[str], limit: int | None, database: Database) -> str:
+            return compile_requests(
+                plan,
+                POSTGRES,
+                limit=limit,
+                columns=names,
+                stored=self._stored(database=database),
+                ordered=False,
             )
-        return rows.with_columns(_entries(rows[name]) for name in METADATA if name in names)
+
+        def read(names: list[str], limit: int | None) -> Iterator[pl.DataFrame]:
+            asked = partial(statement, names, limit)
+            for frame in self._database.streamed(asked, names, held):
+                yield frame.with_columns(_entries(frame[name]) for name in METADATA & {*names})
+
+        with self._database.snapshot():
+            held = self._database.described(statement(columns, 0, self._database), columns)
+        schema = pl.Schema({**held, "raw_metadata": ENTRIES})
+        return shown_frame(streamed_frame(schema, read), self._catalogue)
 
     def metadata_keys(self, plan: Plan) -> pl.DataFrame:
         """Return the metadata keys among the plan's requests, most used first."""
@@ -134,24 +154,49 @@ class PostgresEngine:
             found = self._database.read(statement)
         return keys_frame(found, self._promoted)
 
-    def sql(self, statement: str) -> pl.DataFrame:
-        """Return what a statement of the user's own over `llm_requests` gives."""
+    def sql(self, plan: Plan, statement: str) -> pl.DataFrame:
+        """Return what a user's own statement over `requests` or `llm_requests` gives."""
+        check_reads(statement, POSTGRES, must_be_read=False)
+        columns = self._shown_in_sql()
         written = statement.strip().rstrip(";")
-        if not written:
-            message = "the statement is empty; write a SELECT over llm_requests"
-            raise QueryError(message)
         with self._database.snapshot():
-            # With a parameter Postgres takes one statement; text alone could be several.
-            asked = f"WITH {TABLE} AS NOT MATERIALIZED (\n{self._view()}\n)\n"
+            # The table is read by both: a name means what stands before it.
+            asked = f"WITH {VIEW} AS NOT MATERIALIZED (\n{self._view(plan, columns)}\n),\n"
+            asked += f"{TABLE} AS NOT MATERIALIZED (\n{self._table_view()}\n)\n"
             asked += f"SELECT * FROM (\n{written}\n) AS answer"
-            return self._database.read(asked.replace("%", "%%") + "\nLIMIT %s", (None,))
+            try:
+                # With a parameter Postgres takes one statement; text could be several.
+                return self._database.read(asked.replace("%", "%%") + "\nLIMIT %s", (None,))
+            except QueryError as error:
+                raise told_by_name(error, list(columns)) from error
 
     @property
     def _qualified(self) -> str:
         return f"{quoted_name(self._table.schema)}.{TABLE}"
 
-    def _view(self) -> str:
-        """Return the requests as `sql` has them, metadata as it is stored."""
+    def _shown_in_sql(self) -> dict[str, str]:
+        """Return the columns of `requests`, and what each is called in `llm_requests`.
+
+        Postgres would cut a name that is too long for it; such a key is in `raw_metadata`.
+        """
+        columns = shown(self._catalogue)
+        stored = {**columns.stored, INDEXED: INDEXED}
+        most = POSTGRES.most_name_bytes or 0
+        return {name: stored[name] for name in columns.names if len(name.encode()) <= most}
+
+    def _view(self, plan: Plan, columns: Mapping[str, str]) -> str:
+        """Return the requests of a plan as they are shown, metadata as it is stored."""
+        stored = self._stored()
+        if INDEXED not in self._table.types:
+            stored = {**stored, INDEXED: from_sql("CAST('{}' AS JSONB)", POSTGRES)}
+        names = list(columns.values())
+        chosen = compile_requests(plan, POSTGRES, columns=names, stored=stored, ordered=False)
+        places = ", ".join(f"c{place}" for place in range(len(names)))  # names may be cut alike
+        listed = ", ".join(f"c{n} AS {quoted_name(name)}" for n, name in enumerate(columns))
+        return f"SELECT {listed} FROM (\n{chosen}\n) AS chosen ({places})"
+
+    def _table_view(self) -> str:
+        """Return all requests with the columns that `result.sql` reads."""
         names = [*self._names(), *map(promoted_column, self._promoted)]
         most = POSTGRES.most_name_bytes or 0
         names = [name for name in names if len(name.encode()) <= most]
@@ -164,10 +209,9 @@ class PostgresEngine:
         ours = [column.name for column in COLUMNS]
         return [*ours, *(name for name in self._catalogue.columns if name not in ours)]
 
-    def _shown(self, key: str, names: Sequence[str]) -> str:
-        return promoted_column(key) if key in names else key
-
-    def _stored(self, plan: Plan | None = None) -> Mapping[str, exp.Expr]:
+    def _stored(
+        self, plan: Plan | None = None, database: Database | None = None
+    ) -> Mapping[str, exp.Expr]:
         """Return what stands for each column in the snapshot that is read.
 
         A key that is promoted while we ask may not be in every row yet: what the snapshot
@@ -180,7 +224,7 @@ class PostgresEngine:
             return self._columns
         registered: tuple[Key, ...] = ()
         if self._table.is_ours:
-            registered = registered_keys(self._database, is_ours=True)
+            registered = registered_keys(database or self._database, is_ours=True)
         indexed = {key.name for key in registered if key.indexed}
         values = {
             promoted_column(name): json_text(

@@ -9,10 +9,10 @@ from psycopg.types.json import set_json_loads
 from psycopg.types.string import TextLoader
 
 from majordomo_analytics.errors import QueryError, ResultOverflowError
-from majordomo_analytics.records.money import SUM_PRECISION
+from majordomo_analytics.records.money import PLACES, SUM_PRECISION
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from psycopg import Column, Connection, Cursor
 
@@ -79,6 +79,48 @@ def frame_of(cursor: Cursor[Any], names: Sequence[str] | None = None) -> pl.Data
     )
 
 
+def dtypes_of(cursor: Cursor[Any], names: Sequence[str]) -> pl.Schema:
+    """Return the dtypes of the columns of a cursor before a row is known.
+
+    Decimals for which Postgres has no bounds get those of sums of money.
+    """
+    dtypes = {}
+    for name, column in zip(names, cursor.description or (), strict=True):
+        dtypes[name] = _dtype(cursor, column)
+        if _type_name(cursor, column) == "numeric":
+            bounded = column.scale is not None and column.precision is not None
+            dtypes[name] = (
+                pl.Decimal(min(column.precision or 0, SUM_PRECISION), column.scale or 0)
+                if bounded
+                else pl.Decimal(SUM_PRECISION, PLACES)
+            )
+    return pl.Schema(dtypes)
+
+
+def frames_of(
+    cursor: Cursor[Any], names: Sequence[str], dtypes: pl.Schema
+) -> Iterator[pl.DataFrame]:
+    """Yield the rows of a cursor, some at a time, with the dtypes that are known of them.
+
+    Raises
+    ------
+    ResultOverflowError
+        If a number has more digits than its dtype.
+    """
+    # A decimal is read from text, in which it lost nothing.
+    read = {
+        name: pl.String() if isinstance(dtypes[name], pl.Decimal) else dtypes[name]
+        for name in names
+    }
+    while rows := cursor.fetchmany(ROWS_AT_ONCE):
+        frame = pl.DataFrame(rows, schema=read, orient="row")
+        yield frame.with_columns(
+            _cast(frame[name], dtype)
+            for name in names
+            if isinstance(dtype := dtypes[name], pl.Decimal)
+        )
+
+
 def _dtype(cursor: Cursor[Any], column: Column) -> pl.DataType:
     name = _type_name(cursor, column)
     if name.endswith("[]"):
@@ -100,8 +142,18 @@ def _exact(written: pl.Series, column: Column) -> pl.Series:
         places = written.str.extract(r"\.(\d+)$").str.len_chars().max()
         scale = places if isinstance(places, int) else 0
     precision = SUM_PRECISION if column.precision is None else column.precision
+    return _cast(written, pl.Decimal(min(precision, SUM_PRECISION), scale))
+
+
+def _cast(written: pl.Series, dtype: pl.Decimal) -> pl.Series:
+    if written.str.contains(rf"\.\d{{{dtype.scale}}}\d*[1-9]").any():
+        message = (
+            f"numbers of {written.name!r} have more than {dtype.scale} decimal places; leave "
+            "the column out, or round it in a statement"
+        )
+        raise ResultOverflowError(message)
     try:
-        return written.cast(pl.Decimal(min(precision, SUM_PRECISION), scale))
+        return written.cast(dtype)
     except pl.exceptions.PolarsError as error:
         message = (
             f"numbers of {written.name!r} have more than {SUM_PRECISION} digits, or are none; "

@@ -21,15 +21,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from majordomo_analytics.engines.base import Selected, select_twice
+from majordomo_analytics.engines.frames import frame_of
 from majordomo_analytics.engines.keys import keys_frame, keys_statement
+from majordomo_analytics.engines.polars.columns import TYPES, read_type
+from majordomo_analytics.engines.requests import VIEW, shown, shown_frame, streamed_frame
 from majordomo_analytics.engines.spark.columns import kind_of, plain, readable, select_list
 from majordomo_analytics.engines.spark.server import Server, read_address
 from majordomo_analytics.engines.sql.compiler import TABLE, compile_plan, compile_requests
 from majordomo_analytics.engines.sql.dialects import SPARK
+from majordomo_analytics.engines.sql.shown import spark_view
+from majordomo_analytics.engines.sql.statements import check_reads, told_by_name
 from majordomo_analytics.errors import LakeError, QueryError, SourceError
 from majordomo_analytics.lake.table import LakeSnapshot
 from majordomo_analytics.plan.fields import Catalogue
-from majordomo_analytics.records.columns import PROMOTED_PREFIX
+from majordomo_analytics.records.columns import COLUMNS, PROMOTED_PREFIX, promoted_column
 from majordomo_analytics.records.metadata import canonical_name, lookup_name
 from majordomo_analytics.times import TimeRange
 
@@ -44,6 +49,10 @@ if TYPE_CHECKING:
 
 MOST_SESSIONS = 4
 """How many time ranges have a session at once: each reads files of its own."""
+
+
+_KEYS = f"SELECT DISTINCT EXPLODE(MAP_KEYS(raw_metadata)) AS key FROM {TABLE}"  # noqa: S608
+_ENDS = f"SELECT MIN(requested_at) a, MAX(requested_at) b FROM {TABLE}"  # noqa: S608
 
 
 class SparkEngine:
@@ -97,11 +106,17 @@ class SparkEngine:
         """Return what answers a plan and its grand total."""
         return select_twice(self, plan)
 
-    def requests(self, plan: Plan, *, limit: int | None) -> pl.DataFrame:
-        """Return the plan's requests themselves, oldest first."""
-        rows = self._fetch(compile_requests(plan, SPARK, limit=limit), plan.time_range)
-        keys = {PROMOTED_PREFIX + key: key for key in self._catalogue.promoted}
-        return rows.rename({old: new for old, new in keys.items() if new not in rows.columns})
+    def requests(self, plan: Plan) -> pl.LazyFrame:
+        """Return the plan's requests in no order, of which the server is asked later."""
+        schema = self._shown_schema
+
+        def read(names: list[str], limit: int | None) -> Iterator[pl.DataFrame]:
+            statement = compile_requests(plan, SPARK, limit=limit, columns=names, ordered=False)
+            for table in self._reading(plan.time_range).batches(statement):
+                frame = frame_of(table.rename_columns(names))
+                yield frame.cast({name: schema[name] for name in names})
+
+        return shown_frame(streamed_frame(schema, read), self._catalogue)
 
     def metadata_keys(self, plan: Plan) -> pl.DataFrame:
         """Return the metadata keys among the plan's requests, most used first."""
@@ -110,21 +125,25 @@ class SparkEngine:
         statement = keys_statement(chosen, entries, "MIN_BY(value, spelling)")
         return keys_frame(self._fetch(statement, plan.time_range), self._catalogue.promoted)
 
-    def sql(self, statement: str) -> pl.DataFrame:
-        """Return what a statement of the user's own over `llm_requests` gives."""
-        return self._fetch(statement, TimeRange())
+    def sql(self, plan: Plan, statement: str) -> pl.DataFrame:
+        """Return what a user's own statement over `requests` or `llm_requests` gives."""
+        # Nothing else would keep it from writing: a server runs what it is sent.
+        check_reads(statement, SPARK, must_be_read=True)
+        columns = shown(self._catalogue)
+        view = spark_view(compile_requests(plan, SPARK, ordered=False), columns)
+        asked = TimeRange() if TABLE in statement.lower() else plan.time_range
+        try:
+            return frame_of(self._reading(asked, view).fetch(statement.strip().rstrip(";")))
+        except QueryError as error:
+            raise told_by_name(error, columns.names, quote="`") from error
 
     def _fetch(
         self, statement: str, asked: TimeRange, *, named_by_place: bool = False
     ) -> pl.DataFrame:
         table = self._reading(asked).fetch(statement)
-        if not table.num_columns:
-            message = "the statement gives no rows; write a SELECT over llm_requests"
-            raise QueryError(message)
         if named_by_place:  # two columns of a result may differ in case alone, or in nothing
             table = table.rename_columns([str(place) for place in range(table.num_columns)])
-        frame = pl.from_arrow(table)
-        return frame if isinstance(frame, pl.DataFrame) else frame.to_frame()
+        return frame_of(table)
 
     @cached_property
     def _schema(self) -> pa.Schema:
@@ -139,6 +158,15 @@ class SparkEngine:
         for path in source.paths:
             found = {field.name: field for field in self._schema_of(path)} | found
         return pa.schema(list(found.values()))
+
+    @cached_property
+    def _shown_schema(self) -> pl.Schema:
+        """Name and dtype of each column of `llm_requests`, as Polars scans the same."""
+        held = frame_of(self._schema.empty_table()).schema
+        ours = {name: read_type(name, stored) for name, stored in held.items()}
+        lacking = {column.name: TYPES[column.type] for column in COLUMNS}
+        keys = {promoted_column(key): pl.String() for key in self._catalogue.promoted}
+        return pl.Schema({**lacking, **keys, **ours})
 
     @cached_property
     def _catalogue(self) -> Catalogue:
@@ -163,7 +191,7 @@ class SparkEngine:
     @cached_property
     def _stored_keys(self) -> Mapping[str, tuple[str, ...]]:
         """The stored spellings of each metadata key, the canonical one first."""
-        keys = self.sql(f"SELECT DISTINCT EXPLODE(MAP_KEYS(raw_metadata)) AS key FROM {TABLE}")  # noqa: S608
+        keys = self._fetch(_KEYS, TimeRange())
         found = defaultdict(list)
         for key in sorted(keys["key"], key=lambda key: (key != canonical_name(key), key)):
             found[lookup_name(key)].append(key)
@@ -173,7 +201,7 @@ class SparkEngine:
     def _span(self) -> TimeRange:
         source = self._source
         if not isinstance(source, LakeSnapshot):
-            found = self.sql(f"SELECT MIN(requested_at) a, MAX(requested_at) b FROM {TABLE}")  # noqa: S608
+            found = self._fetch(_ENDS, TimeRange())
             first, last = found.row(0)
             return TimeRange(
                 first and first.astimezone(UTC),
@@ -185,17 +213,26 @@ class SparkEngine:
         first, last = (datetime(d.year, d.month, d.day, tzinfo=UTC) for d in (min(days), max(days)))
         return TimeRange(first, last + timedelta(days=1))
 
-    def _reading(self, asked: TimeRange) -> Server:
-        """Return a session in which `llm_requests` is what may lie in a time range."""
+    def _reading(self, asked: TimeRange, view: str = "") -> Server:
+        """Return a session in which `llm_requests` is what may lie in a time range.
+
+        And `requests` what a statement says, if there is one.
+        """
         paths = self._paths(asked)
         with self._lock:
-            server = self._servers.pop(paths, None)
+            server = self._servers.pop((*paths, view), None)
             if server is None:
-                server = Server(self._address, TABLE, partial(self._requests, paths))
-            self._servers[paths] = server  # the one used last is the last
+                views = [TABLE, VIEW] if view else [TABLE]
+                server = Server(self._address, views, partial(self._prepare, paths, view))
+            self._servers[*paths, view] = server  # the one used last is the last
             while len(self._servers) > MOST_SESSIONS:
                 self._servers.pop(next(iter(self._servers)))
         return server
+
+    def _prepare(self, paths: tuple[str, ...], view: str, session: SparkSession) -> None:
+        self._requests(paths, session).createOrReplaceTempView(TABLE)
+        if view:
+            session.sql(view).createOrReplaceTempView(VIEW)
 
     def _paths(self, asked: TimeRange) -> tuple[str, ...]:
         source = self._source

@@ -7,8 +7,10 @@ import threading
 import warnings
 import weakref
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
+
+import pyarrow as pa
 
 from majordomo_analytics.errors import (
     LakeError,
@@ -21,11 +23,11 @@ from majordomo_analytics.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Sequence
 
-    import pyarrow as pa
     from pyspark.sql.connect.session import SparkSession
-    from pyspark.sql.dataframe import DataFrame
+
+Asked = TypeVar("Asked")
 
 FORM = "an address is 'sc://HOST:15002', with ';token=…' and the like behind a slash"
 SETTINGS = {
@@ -69,33 +71,58 @@ def read_address(address: str) -> str:
 class Server:
     """A session on a server, begun when it is first needed and again when it was lost.
 
-    Servers drop sessions that were idle for long, and with them the view of the requests.
+    Servers drop sessions that were idle for long, and with them the views of the requests.
 
     Parameters
     ----------
     address
         ``sc://HOST:PORT``, and what else Spark Connect takes there.
-    view
-        What the view is called.
-    read
-        Returns what it holds, in a new session.
+    views
+        What the views are called.
+    prepare
+        Makes them, in a new session.
     """
 
-    def __init__(self, address: str, view: str, read: Callable[[SparkSession], DataFrame]) -> None:
+    def __init__(
+        self, address: str, views: Sequence[str], prepare: Callable[[SparkSession], None]
+    ) -> None:
         self._address = address
         self._shown = read_address(address)
-        self._view = view
-        self._read = read
+        self._views = views
+        self._prepare = prepare
         self._lock = threading.Lock()
         self._session: SparkSession | None = None
 
     def fetch(self, statement: str) -> pa.Table:
         """Return the rows of a statement."""
+        return self._asked(lambda session: session.sql(statement).toArrow())
+
+    def batches(self, statement: str) -> Iterator[pa.Table]:
+        """Yield the rows of a statement as they come, some at a time."""
+
+        def begin(session: SparkSession) -> tuple[pa.Table | None, Iterator[object]]:
+            # What a frame's own iterator of rows reads, before it makes rows of it.
+            client, plan = session.client, cast("Any", session.sql(statement))._plan
+            parts = client.to_table_as_iterator(plan.to_proto(client), plan.observations)
+            tables = (part for part in parts if isinstance(part, pa.Table))
+            return next(tables, None), tables
+
+        first, rest = self._asked(begin)
+        if first is None:
+            return
+        yield first
+        try:
+            yield from rest
+        except Exception as error:
+            raise self._told(error) from error
+
+    def _asked(self, ask: Callable[[SparkSession], Asked]) -> Asked:
+        """Return what a session answers, or a new one if that was lost meanwhile."""
         with self._lock:
             again = self._session is not None
             session = self._session or self._begin()
         try:
-            return session.sql(statement).toArrow()
+            return ask(session)
         except Exception as error:
             if not (again and self._was_lost(error)):
                 raise self._told(error) from error
@@ -104,7 +131,7 @@ class Server:
                 self._session = None
             session = self._session or self._begin()
         try:
-            return session.sql(statement).toArrow()
+            return ask(session)
         except Exception as error:
             raise self._told(error) from error
 
@@ -113,7 +140,7 @@ class Server:
         try:
             for name, value in SETTINGS.items():
                 session.conf.set(name, value)
-            self._read(session).createOrReplaceTempView(self._view)
+            self._prepare(session)
         except Exception as error:
             session.client.close()
             raise self._told(error) from error
@@ -124,7 +151,8 @@ class Server:
 
     def _was_lost(self, error: Exception) -> bool:
         said = str(error)
-        gone = self._view in said and "TABLE_OR_VIEW_NOT_FOUND" in said
+        missing = any(view in said for view in self._views)
+        gone = missing and "TABLE_OR_VIEW_NOT_FOUND" in said
         return gone or any(word in said for word in _LOST)
 
     def _told(self, error: Exception) -> MajordomoError:

@@ -69,7 +69,7 @@ def compile_requests(
     plan: Plan,
     dialect: Dialect,
     *,
-    limit: int | None,
+    limit: int | None = None,
     columns: Sequence[str] = (),
     stored: Mapping[str, exp.Expr] = AS_THEY_ARE,
     ordered: bool = True,

@@ -32,6 +32,7 @@ class StoredValues:
     dialect: Dialect
     stored: Mapping[str, exp.Expr]
     _joined: dict[Mapped, exp.Expr] = field(default_factory=dict)
+    _tables: dict[Mapped, tuple[str, str, str]] = field(default_factory=dict)
 
     def named(self, name: Name) -> exp.Expr:
         """Return what a name of the plan means."""
@@ -69,8 +70,7 @@ class StoredValues:
     def joins(self, rows: exp.Select) -> exp.Select:
         """Return `rows` joined with the tables that its values are looked up in."""
         for known, on in self._joined.items():
-            key, value = _names(known)
-            table = self.dialect.table(known.keys, known.values, (_table(known), key, value))
+            table = self.dialect.table(known.keys, known.values, self._names(known))
             rows = rows.join(table, on=on, join_type="left")
         return rows
 
@@ -91,11 +91,11 @@ class StoredValues:
     def _mapped(self, known: Mapped) -> exp.Expr:
         value = self.named(known.of)
         if len(known.keys) > MOST_INLINE:
-            key, becomes = _names(known)
+            table, key, becomes = self._names(known)
             if known not in self._joined:
-                same = exp.EQ(this=value.copy(), expression=column(key, _table(known)))
+                same = exp.EQ(this=value.copy(), expression=column(key, table))
                 self._joined[known] = same
-            found: exp.Expr = column(becomes, _table(known))
+            found: exp.Expr = column(becomes, table)
             if known.default is None:
                 return found
             rest = exp.Case(ifs=[exp.If(this=_known(value), true=text(known.default))])
@@ -113,6 +113,18 @@ class StoredValues:
             for becomes, keys in keys_of.items()
         ]
         return _first(value, cases, known.default)
+
+    def _names(self, known: Mapped) -> tuple[str, str, str]:
+        """Return what its table and the columns of it are called; no column of requests is.
+
+        A name that the database would cut is given up: two might be cut to one.
+        """
+        if known not in self._tables:
+            name, most = known.name, self.dialect.most_name_bytes
+            if most is not None and len(f"{name} table".encode()) > most:
+                name = f"mapping {len(self._tables) + 1}"
+            self._tables[known] = f"{name} table", f"{name} of", f"{name} is"
+        return self._tables[known]
 
     def _part(self, known: Part) -> exp.Expr:
         value, separator = self.named(known.of), text(known.separator)
@@ -155,12 +167,3 @@ def _known(value: exp.Expr) -> exp.Expr:
 
 def _number(value: int) -> exp.Expr:
     return exp.Literal.number(value)
-
-
-def _table(known: Mapped) -> str:
-    return f"{known.name} table"
-
-
-def _names(known: Mapped) -> tuple[str, str]:
-    """Return what the columns of its table are called; no column of requests is."""
-    return f"{known.name} of", f"{known.name} is"
