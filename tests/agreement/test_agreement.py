@@ -33,7 +33,7 @@ from tests.agreement.questions import Question, keys_in, questions
 from tests.agreement.sources import ROADS, Servers
 
 PLANS = int(os.environ.get("MAJORDOMO_AGREEMENT_PLANS", "500"))
-QUICK = ("empty", "keys in two spellings", "a quarter hour apart, Lord Howe")
+QUICK = ("keys in two spellings", "a quarter hour apart, Lord Howe")
 HARD = (
     Question(("requests", "total_cost"), ("status_code",), limit=3),
     Question(("total_cost",), ("is_streamed", "Team"), limit=2, other=False),
@@ -179,8 +179,8 @@ def ask_anything(opened: Opened, plans: int) -> None:
 
 
 def test_engines_agree_on_a_few_questions(quick: Opened) -> None:
-    """On ledgers with nothing, and with odd things in them."""
-    ask_anything(quick, 8)
+    """On ledgers with odd keys, and with clocks that go back."""
+    ask_anything(quick, 4)
 
 
 @pytest.mark.slow
