@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import polars as pl
 
+from majordomo_analytics.engines.quantiles import hangs_on_quantile, rounded_quantile
 from majordomo_analytics.plan.coverage import read_coverage
 from majordomo_analytics.plan.dimensions import Bucketed
 from majordomo_analytics.plan.measures import Aggregate
@@ -158,7 +159,7 @@ def shape_rows(found: pl.DataFrame, plan: Plan) -> pl.DataFrame:
         columns.append(bucket.dt.convert_time_zone(plan.zone.key))
     elif plan.grain is not None:
         columns.append(pl.col(plan.grain).cast(pl.Date))
-    columns += [pl.col(measure.name).cast(measure_type(measure, plan)) for measure in plan.measures]
+    columns += [_measured(measure, plan) for measure in plan.measures]
     return sorted_rows(found.with_columns(columns).select(plan.columns), plan)
 
 
@@ -200,6 +201,12 @@ def sorted_rows(
 def shape_total(found: pl.DataFrame, plan: Plan) -> dict[str, Number]:
     """Return the one row of a plan without dimensions as measure to exact value."""
     return shape_rows(found, plan).row(0, named=True)
+
+
+def _measured(measure: Measure, plan: Plan) -> pl.Expr:
+    """Return a measure in its dtype; a quantile to the digits that all engines agree on."""
+    number = pl.col(measure.name).cast(measure_type(measure, plan))
+    return rounded_quantile(number) if hangs_on_quantile(measure) else number
 
 
 def _labelled(found: pl.DataFrame, dimension: Dimension, flag: str | None) -> pl.Expr:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -21,8 +21,17 @@ from majordomo_analytics.plan.filters import (
     Some,
 )
 from tests.agreement.ledgers import SHAPES, Row, make_rows
+from tests.agreement.own import (
+    CALENDAR_PARTS,
+    TEXTS,
+    OwnDimension,
+    OwnMeasure,
+    own_dimensions,
+    own_measures,
+    texts_of,
+)
+from tests.agreement.patterns import matches, patterns
 
-TEXTS = ("provider", "model", "outcome", "request_path")
 WHOLE = ("status_code", "retry_attempt", "input_tokens", "response_time_ms")
 MONEY = ("total_cost", "output_cost")
 ZONES = (
@@ -30,36 +39,14 @@ ZONES = (
     "Australia/Lord_Howe", "America/Havana", "America/Santiago", "Pacific/Apia",
 )  # fmt: skip
 GRAINS = ("minute", "hour", "day", "week", "month", "quarter", "year")
-QUANTILES = ("p50_response_time_ms", "p95_response_time_ms", "p99_response_time_ms")
-
-
-@dataclass(frozen=True)
-class Own:
-    """A measure of a user's own, as the arguments of `ma.measure`."""
-
-    name: str
-    of: str
-    where: dict[str, Any] = field(default_factory=dict)
-    per: str | None = None
-
-    def made(self) -> ma.Measure:
-        return ma.measure(self.name, self.of, where=self.where, per=self.per)
-
-
-OWN = (
-    Own("legal_cost", "total_cost", {"Team": "legal"}),
-    Own("failed_users", "users", {"status_code": (">=", 400)}),
-    Own("cost_per_user", "total_cost", per="users"),
-    Own("streamed_share", "requests", {"is_streamed": True}, per="requests"),
-    Own("untagged_p95", "p95_response_time_ms", {"Plan": None}),
-)
+ISO = ma.Calendar()
 
 
 @dataclass(frozen=True)
 class Question:
     """What `Ledger.query` is asked; values are in their own types."""
 
-    measures: tuple[str | Own, ...]
+    measures: tuple[str | OwnMeasure, ...]
     dimensions: tuple[str, ...] = ()
     filters: Filter = EVERYTHING
     time_range: tuple[datetime | None, datetime | None] | None = None
@@ -68,10 +55,16 @@ class Question:
     order_by: tuple[str, ...] = ()
     limit: int | None = None
     other: bool = True
+    calendar: ma.Calendar = ISO
+    own: tuple[OwnDimension, ...] = ()
+
+    def asked_of(self, ledger: ma.Ledger) -> ma.Ledger:
+        """Return a ledger that knows the dimensions of one's own."""
+        return ledger.define(*(one.made() for one in self.own))
 
     def asked(self) -> dict[str, Any]:
         """Return the arguments of `Ledger.query`."""
-        measures = [one.made() if isinstance(one, Own) else one for one in self.measures]
+        measures = [one.made() if isinstance(one, OwnMeasure) else one for one in self.measures]
         return {
             "measures": measures,
             "dimensions": self.dimensions,
@@ -82,6 +75,7 @@ class Question:
             "order_by": self.order_by or None,
             "limit": self.limit,
             "other": self.other,
+            "calendar": self.calendar,
         }
 
 
@@ -94,31 +88,54 @@ def keys_in(rows: list[Row]) -> list[str]:
 @st.composite
 def questions(draw: st.DrawFn, ledger: str) -> Question:
     """Draw a question that has an answer for a ledger."""
-    keys = keys_in(make_rows(ledger))
-    names = ["status_code", *keys, "is_streamed", *TEXTS, "requested_date", "total_cost"]
+    rows = make_rows(ledger)
+    keys = keys_in(rows)
+    own = draw(own_dimensions(rows, keys))
+    mine = [one.name for one in own]
+    stored = ["status_code", *keys, "is_streamed", *TEXTS, "requested_date", "total_cost"]
+    names = [*mine, *mine, *stored, *CALENDAR_PARTS, *mine]
     dimensions = draw(st.lists(st.sampled_from(names), max_size=3, unique=True))
-    known: list[str | Own] = [*ma.MEASURES, *_own(keys)]
-    measures = draw(st.lists(st.sampled_from(known), min_size=1, max_size=4, unique_by=_name))
+    measures = draw(_measures(ledger, own, [*mine, *stored, "responded_at"]))
     # No two columns of a result have one name.
-    dimensions = [name for name in dimensions if name not in {*map(_name, measures)}]
+    dimensions = [name for name in dimensions if name not in {*map(name_of, measures)}]
     grain = draw(st.sampled_from([None, None, *GRAINS]))
     limit = draw(st.sampled_from([2, 3, 10, 1, None, None])) if dimensions else None
-    columns = [*dimensions, *map(_name, measures), *([grain] if grain else [])]
+    columns = [*dimensions, *map(name_of, measures), *([grain] if grain else [])]
     ordered = draw(st.lists(st.sampled_from(columns), max_size=2, unique=True))
     falling = [draw(st.sampled_from(["", "-"])) + name for name in ordered]
-    if limit is not None and {*ordered, _name(measures[0])} & {*QUANTILES, "untagged_p95"}:
-        # Engines round quantiles differently in the last bit: what comes first may differ.
-        limit = None
     return Question(
         measures=tuple(measures),
         dimensions=tuple(dimensions),
-        filters=draw(filters(ledger)),
+        filters=draw(filters(ledger, own)),
         time_range=draw(st.none() | time_ranges(ledger)),
         time_grain=grain,
         timezone=draw(st.sampled_from(ZONES)),
         order_by=tuple(falling),
         limit=limit,
         other=draw(st.sampled_from([True, True, False])),
+        calendar=draw(st.just(ISO) | calendars()),
+        own=own,
+    )
+
+
+@st.composite
+def _measures(
+    draw: st.DrawFn, ledger: str, own: tuple[OwnDimension, ...], distinct: list[str]
+) -> list[str | OwnMeasure]:
+    known = st.sampled_from([*ma.MEASURES])
+    measures: list[str | OwnMeasure] = [*draw(st.lists(known, min_size=1, max_size=3, unique=True))]
+    for name in draw(st.sampled_from([(), ("my measure",), ("my measure", "b")])):
+        made = draw(own_measures(name, made_filters(ledger, own), distinct))
+        measures.insert(draw(st.integers(0, len(measures))), made)
+    return measures
+
+
+def calendars() -> st.SearchStrategy[ma.Calendar]:
+    return st.builds(
+        ma.Calendar,
+        week_starts_on=st.integers(1, 7),
+        month_starts_on=st.integers(1, 28),
+        year_starts_in=st.integers(1, 12),
     )
 
 
@@ -134,10 +151,17 @@ def time_ranges(draw: st.DrawFn, ledger: str) -> tuple[datetime | None, datetime
     return draw(st.sampled_from(ranges))
 
 
-def filters(ledger: str) -> st.SearchStrategy[Filter]:
+def filters(ledger: str, own: tuple[OwnDimension, ...] = ()) -> st.SearchStrategy[Filter]:
+    """Draw conditions and what `Not`, `All` and `Some` make of them, or none."""
+    made = made_filters(ledger, own)
+    filtered = st.sampled_from([True, True, True, False])  # what shrinks goes to the first
+    return filtered.flatmap(lambda some: made if some else st.just(EVERYTHING))
+
+
+def made_filters(ledger: str, own: tuple[OwnDimension, ...]) -> st.SearchStrategy[Filter]:
     """Draw conditions and what `Not`, `All` and `Some` make of them."""
-    made = st.recursive(
-        leaves(ledger),
+    return st.recursive(
+        leaves(ledger, own),
         lambda inner: (
             inner.map(Not)
             | st.lists(inner, min_size=1, max_size=3).map(lambda some: All(tuple(some)))
@@ -145,14 +169,15 @@ def filters(ledger: str) -> st.SearchStrategy[Filter]:
         ),
         max_leaves=5,
     )
-    filtered = st.sampled_from([True, True, True, False])  # what shrinks goes to the first
-    return filtered.flatmap(lambda some: made if some else st.just(EVERYTHING))
 
 
 @st.composite
-def leaves(draw: st.DrawFn, ledger: str) -> Filter:
+def leaves(draw: st.DrawFn, ledger: str, own: tuple[OwnDimension, ...]) -> Filter:
     """Draw one condition; its value occurs, or is near to one that does."""
-    kind = draw(st.sampled_from(["text", "text", "whole", "money", "boolean", "date", "instant"]))
+    kinds = ["text", "text", "pattern", "whole", "money", "boolean", "date", "instant", "calendar"]
+    if own:
+        kinds += ["own", "own"]
+    kind = draw(st.sampled_from(kinds))
     rows = make_rows(ledger)
     row = rows[draw(st.integers(0, len(rows) - 1))] if rows else {}
     if kind == "text":
@@ -162,10 +187,29 @@ def leaves(draw: st.DrawFn, ledger: str) -> Filter:
         some = st.lists(st.sampled_from([None, near, text]), min_size=1, max_size=3)
         made: list[st.SearchStrategy[Filter]] = [
             some.map(lambda values: OneOf(name, tuple(values))),
-            st.sampled_from([Like(name, "contains", text), Like(name, "starts with", text)]),
+            st.sampled_from(
+                [
+                    Like(name, "contains", text),
+                    Like(name, "starts with", text),
+                    Like(name, "ends with", near[-2:]),
+                    Like(name, "ends with", text),
+                ]
+            ),
             orders().map(lambda order: Compared(name, order, text)),
         ]
         return draw(st.one_of(made))
+    if kind == "pattern":
+        name = draw(st.sampled_from([*keys_in(rows), *TEXTS]))
+        return matches(name, draw(patterns(texts_of(rows, name))))
+    if kind == "own":
+        return draw(_about(draw(st.sampled_from(own))))
+    if kind == "calendar":
+        name = draw(st.sampled_from([*CALENDAR_PARTS]))
+        number = draw(st.integers(0, 24))
+        return draw(
+            st.just(OneOf(name, (number, 1, 5)))
+            | orders().map(lambda order: Compared(name, order, number))
+        )
     if kind == "boolean":
         return OneOf("is_streamed", draw(st.sampled_from([(True,), (False,), (None, True)])))
     if kind in ("date", "instant"):
@@ -188,6 +232,28 @@ def leaves(draw: st.DrawFn, ledger: str) -> Filter:
     )
 
 
+def _about(own: OwnDimension) -> st.SearchStrategy[Filter]:
+    """Draw a condition on a dimension of one's own."""
+    if own.way == "calendar":
+        return orders().map(lambda order: Compared(own.name, order, 7))
+    values: list[str | None] = ["a", "b-a", "Z", None]
+    if own.way == "edges":
+        labels = own.interval_labels
+        values = [*labels, None]
+    else:
+        labels = ("a", "b-a", "é")
+    some = st.lists(st.sampled_from(values), min_size=1, max_size=3)
+    made: list[st.SearchStrategy[Filter]] = [
+        some.map(lambda chosen: OneOf(own.name, tuple(chosen))),
+        st.builds(Compared, st.just(own.name), orders(), st.sampled_from(labels)),
+    ]
+    if own.way != "edges":
+        parts: list[Any] = ["contains", "starts with", "ends with"]
+        made.append(st.sampled_from([Like(own.name, part, "a") for part in parts]))
+        made.append(patterns(["a", "b-a", "it's"]).map(lambda one: matches(own.name, one)))
+    return st.one_of(made)
+
+
 def orders() -> st.SearchStrategy[Any]:
     return st.sampled_from(["<", "<=", ">", ">="])
 
@@ -200,10 +266,5 @@ def value_of(row: Row, name: str) -> Any:
     return tags.get(name, tags.get(name.lower()))
 
 
-def _own(keys: list[str]) -> list[Own]:
-    """Return the measures of a user's own that can be asked of these keys."""
-    return [own for own in OWN if {"Team", "Plan"} & {*own.where} <= {*keys}]
-
-
-def _name(measure: str | Own) -> str:
+def name_of(measure: str | OwnMeasure) -> str:
     return measure if isinstance(measure, str) else measure.name

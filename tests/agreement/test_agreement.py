@@ -1,15 +1,20 @@
 """Every engine gives the answer that plain Python works out, to any question.
 
 `MAJORDOMO_AGREEMENT_PLANS` says how many questions are asked in all, 500 unless told
-otherwise; ``5000`` is for a change of an engine.
+otherwise; ``5000`` is for a change of an engine. Each question goes to every engine, in
+turn to one of the sources that it reads. No engine may leave a question out: one that
+refuses to answer fails the test.
 """
 
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import date
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
+from zlib import crc32
 
 import polars as pl
 import pytest
@@ -19,15 +24,16 @@ from polars.testing import assert_frame_equal
 import majordomo_analytics as ma
 from majordomo_analytics.engines.base import measure_type
 from majordomo_analytics.ledger.result import QueryResult
-from majordomo_analytics.plan.filters import Compared, Not, OneOf
+from majordomo_analytics.plan.filters import Compared, Not, OneOf, names_in
 from majordomo_analytics.records.columns import BY_NAME
 from tests.agreement import oracle
 from tests.agreement.ledgers import SHAPES, Row, make_rows
-from tests.agreement.questions import QUANTILES, Question, keys_in, questions
-from tests.agreement.sources import ROADS
+from tests.agreement.own import CALENDAR_PARTS, OwnMeasure
+from tests.agreement.questions import Question, keys_in, questions
+from tests.agreement.sources import ROADS, Servers
 
 PLANS = int(os.environ.get("MAJORDOMO_AGREEMENT_PLANS", "500"))
-QUICK = ("empty", "one request", "keys in two spellings", "a quarter hour apart, Lord Howe")
+QUICK = ("keys in two spellings", "a quarter hour apart, Lord Howe")
 HARD = (
     Question(("requests", "total_cost"), ("status_code",), limit=3),
     Question(("total_cost",), ("is_streamed", "Team"), limit=2, other=False),
@@ -40,8 +46,16 @@ HARD = (
     Question(("requests",), filters=Not(Compared("status_code", "<", 400))),
     Question(("requests",), filters=Compared("input_tokens", "<", Decimal("1000.5"))),
     Question(("requests",), filters=Not(OneOf("model", ("gpt-5", None)))),
+    Question(("requests",), ("weekday",)),
+    Question(("requests",), filters=OneOf("Plan", ("pro",))),
+    Question(("requests",), filters=Compared("requested_date", ">", date(2026, 4, 4))),
+    Question(
+        (OwnMeasure("q", "quantile", ("total_cost",), per="requests", scale=1000),), ("model",)
+    ),
 )
-"""Missing values within a limit and in filters, clocks that go back, parts of a number."""
+"""Missing values within a limit and in filters, clocks that go back, parts of a number,
+days of a file that has fewer, a quantile that is divided, Sundays, and a key by which older
+files are filtered, which have it in their metadata."""
 
 
 @dataclass(frozen=True)
@@ -53,42 +67,58 @@ class Opened:
     ledgers: dict[str, ma.Ledger]
 
     def ask(self, question: Question) -> dict[str, QueryResult | None]:
-        """Return each road's answer, None where a sum is out of range."""
+        """Return an answer of each engine, None where a sum is out of range."""
         answers: dict[str, QueryResult | None] = {}
-        for road, ledger in self.ledgers.items():
+        for road in self._roads_for(question):
             try:
-                answers[road] = ledger.query(
+                answers[road] = question.asked_of(self.ledgers[road]).query(
                     **question.asked(), fill_gaps=False, engine=ROADS[road][1]
                 )
             except ma.ResultOverflowError:
                 answers[road] = None
         return answers
 
+    def _roads_for(self, question: Question) -> list[str]:
+        """Return a road for each engine, the same whenever it is asked again."""
+        turn = crc32(repr(question).encode())
+        by_engine: dict[str, list[str]] = {}
+        for road in self.ledgers:
+            by_engine.setdefault(ROADS[road][1], []).append(road)
+        return [roads[turn % len(roads)] for roads in by_engine.values()]
 
-def open_all(name: str, folder: Path) -> Opened:
+
+def open_all(name: str, folder: Path, servers: Servers) -> Opened:
     rows = make_rows(name)
     made: dict[object, ma.Ledger] = {}
     for make, _ in ROADS.values():
         if make not in made:
             (folder / make.__name__).mkdir()
-            made[make] = make(rows, folder / make.__name__)
+            made[make] = make(rows, folder / make.__name__, servers)
     return Opened(name, rows, {road: made[make] for road, (make, _) in ROADS.items()})
 
 
 @pytest.fixture(scope="module", params=SHAPES)
-def opened(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Opened:
-    return open_all(request.param, tmp_path_factory.mktemp("ledger"))
+def opened(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, servers: Servers
+) -> Opened:
+    return open_all(request.param, tmp_path_factory.mktemp("ledger"), servers)
 
 
 @pytest.fixture(scope="module", params=QUICK)
-def quick(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Opened:
-    return open_all(request.param, tmp_path_factory.mktemp("ledger"))
+def quick(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, servers: Servers
+) -> Opened:
+    return open_all(request.param, tmp_path_factory.mktemp("ledger"), servers)
 
 
 def agree(opened: Opened, question: Question) -> None:
     """Assert that every road gives the answer of the oracle, and that its books balance."""
+    rows: list[tuple[Any, ...]] | None
     try:
         rows, total = oracle.answer(question, opened.rows)
+    except oracle.AmbiguousError:
+        agree(opened, replace(question, limit=None))
+        return
     except oracle.OutOfRangeError:
         rows, total = None, {}
     for road, result in opened.ask(question).items():
@@ -98,14 +128,8 @@ def agree(opened: Opened, question: Question) -> None:
             continue
         frame = result.to_polars()
         expected = pl.DataFrame(rows, schema=schema_of(result), orient="row")
-        labels = expected.columns[: -len(question.measures)]
-        if ordered_by_a_quantile(question):
-            frame, expected = (one.sort(labels) for one in (frame, expected))
-        assert_frame_equal(frame, expected, rel_tol=1e-12, abs_tol=0)
-        assert result.total == {
-            name: pytest.approx(value, rel=1e-12, abs=0) if isinstance(value, float) else value
-            for name, value in total.items()
-        }
+        assert_frame_equal(frame, expected, check_exact=True)
+        assert result.total == total, road
         balances(result)
 
 
@@ -134,17 +158,11 @@ def exact_sum(values: list[Decimal | int]) -> Decimal | int:
     return Decimal((int(steps < 0), tuple(map(int, str(abs(steps)))), -10)) if money else steps
 
 
-def ordered_by_a_quantile(question: Question) -> bool:
-    """Return whether the order of rows may hang on the last bit of a float."""
-    first = oracle.name_of(question.measures[0])
-    names = [name.removeprefix("-") for name in question.order_by] or [first]
-    return bool({*names} & {*QUANTILES, "untagged_p95"})
-
-
 def ask_anything(opened: Opened, plans: int) -> None:
     """Ask what has gone wrong elsewhere, and then random questions."""
     for question in HARD:
-        if {*question.dimensions} <= {*BY_NAME, *keys_in(opened.rows)}:
+        known = {*BY_NAME, *CALENDAR_PARTS, *keys_in(opened.rows)}
+        if {*question.dimensions, *map(str, names_in(question.filters))} <= known:
             agree(opened, question)
 
     @settings(
@@ -161,8 +179,8 @@ def ask_anything(opened: Opened, plans: int) -> None:
 
 
 def test_engines_agree_on_a_few_questions(quick: Opened) -> None:
-    """On ledgers with nothing, little, and odd things in them."""
-    ask_anything(quick, 12)
+    """On ledgers with odd keys, and with clocks that go back."""
+    ask_anything(quick, 4)
 
 
 @pytest.mark.slow

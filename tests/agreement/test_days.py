@@ -10,16 +10,24 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
+from uuid import uuid4
 
 import polars as pl
+import psycopg
 import pytest
+from psycopg import sql
 
 import majordomo_analytics as ma
 from tests.agreement.oracle import bucket
 from tests.agreement.questions import Question
-from tests.agreement.sources import ROADS
+from tests.agreement.sources import ROADS, Servers
+from tests.support.requests import request, write_postgres
 
 ENGINES = sorted({engine for _, engine in ROADS.values()})
+EVERY_ENGINE = [
+    pytest.param(one, marks=[pytest.mark.slow] if one in ("postgres", "spark") else [])
+    for one in ENGINES
+]
 STEP = timedelta(minutes=5)
 CHANGES = [
     ("Europe/Berlin", "2026-03-29", 23),
@@ -45,14 +53,38 @@ def requests_around(day: str) -> list[datetime]:
     return [start + n * STEP for n in range(75 * 24 * 12)]
 
 
-@pytest.mark.parametrize("engine", ENGINES)
+def open_requests(instants: list[datetime], engine: str, servers: Servers) -> ma.Ledger:
+    """Open a ledger of requests of 0.1 dollars, where an engine reads it."""
+    if engine != "postgres":
+        frame = pl.DataFrame({"requested_at": instants, "total_cost": ["0.1"] * len(instants)})
+        return ma.open(frame, spark=servers.spark)
+    schema = f"days_{uuid4().hex}"
+    write_postgres(servers.postgres, [], schema=schema)
+    with psycopg.connect(servers.postgres) as connection:
+        row = request(1, "2026-01-01", "0.1")
+        names = ("provider", "request_method", "request_path", "outcome", "usage_status",
+                 "cost_status", "total_cost")  # fmt: skip
+        insert = sql.SQL(
+            "insert into {} (id, requested_at, requested_date, created_at, raw_metadata, flags, {})"
+            " select gen_random_uuid(), at, (at at time zone 'UTC')::date, at, '{{}}', '{{}}', {}"
+            " from unnest(%s::timestamptz[]) as at"
+        ).format(
+            sql.Identifier(schema, "llm_requests"),
+            sql.SQL(", ").join(map(sql.Identifier, names)),
+            sql.SQL(", ").join([sql.Placeholder()] * len(names)),
+        )
+        connection.execute(insert, [*(row[name] for name in names), instants])
+    return ma.open(servers.postgres, schema=schema)
+
+
+@pytest.mark.parametrize("engine", EVERY_ENGINE)
 @pytest.mark.parametrize(("zone", "day", "hours"), CHANGES)
-def test_buckets_hold_what_the_clock_says(zone: str, day: str, hours: float, engine: str) -> None:
+def test_buckets_hold_what_the_clock_says(
+    zone: str, day: str, hours: float, engine: str, servers: Servers
+) -> None:
     """Each grain counts as `zoneinfo` does, and finer buckets add up to coarser ones."""
     instants = requests_around(day)
-    ledger = ma.open(
-        pl.DataFrame({"requested_at": instants, "total_cost": ["0.1"] * len(instants)})
-    )
+    ledger = open_requests(instants, engine, servers)
     counts = {}
     for grain in ("hour", "day", "week", "month", "quarter", "year"):
         question = Question(("requests", "total_cost"), time_grain=grain, timezone=zone)
@@ -71,10 +103,10 @@ def test_buckets_hold_what_the_clock_says(zone: str, day: str, hours: float, eng
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_the_doubled_hour_is_two_hours(engine: str) -> None:
+def test_the_doubled_hour_is_two_hours(engine: str, servers: Servers) -> None:
     """Both are called 02:00, and each holds its own requests, in the order of time."""
     at = [datetime(2026, 10, 25, 0, tzinfo=UTC) + n * timedelta(minutes=20) for n in range(9)]
-    ledger = ma.open(pl.DataFrame({"requested_at": at}))
+    ledger = open_requests(at, engine, servers)
 
     rows = ledger.query(
         "requests", time_grain="hour", timezone="Europe/Berlin", engine=engine
@@ -88,10 +120,10 @@ def test_the_doubled_hour_is_two_hours(engine: str) -> None:
 
 
 @pytest.mark.parametrize("engine", ENGINES)
-def test_a_range_of_days_is_the_sum_of_its_days(engine: str) -> None:
+def test_a_range_of_days_is_the_sum_of_its_days(engine: str, servers: Servers) -> None:
     """Each day asked for by itself, and the month asked for at once."""
     instants = requests_around("2026-10-25")
-    ledger = ma.open(pl.DataFrame({"requested_at": instants}))
+    ledger = open_requests(instants, engine, servers)
     asked: Any = {"measures": "requests", "timezone": "Europe/Berlin", "engine": engine}
 
     days = [

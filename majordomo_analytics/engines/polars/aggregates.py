@@ -15,6 +15,7 @@ import polars as pl
 
 from majordomo_analytics.engines.base import SUM_OF_MONEY
 from majordomo_analytics.engines.polars.conditions import condition
+from majordomo_analytics.engines.quantiles import hangs_on_quantile, rounded_quantile
 from majordomo_analytics.errors import ResultOverflowError
 from majordomo_analytics.plan.measures import Aggregate, Ratio
 from majordomo_analytics.records.money import PLACES, SUM_PRECISION
@@ -98,9 +99,9 @@ def finish(groups: pl.DataFrame, parts: dict[Aggregate, Part]) -> pl.DataFrame:
 
 def measured(measure: Measure, parts: dict[Aggregate, Part]) -> pl.Expr:
     """Return a measure of finished groups."""
-    if isinstance(measure.of, Aggregate):
-        return pl.col(parts[measure.of].name)
-    return _ratio(measure.of, parts)
+    of = measure.of
+    number = pl.col(parts[of].name) if isinstance(of, Aggregate) else _ratio(of, parts)
+    return rounded_quantile(number) if hangs_on_quantile(measure) else number
 
 
 def _ratio(ratio: Ratio, parts: dict[Aggregate, Part]) -> pl.Expr:

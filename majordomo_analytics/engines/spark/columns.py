@@ -31,6 +31,9 @@ STORED: dict[str, str] = {
     "text_list": "ARRAY<STRING>",
     "text_map": "MAP<STRING, STRING>",
 }
+_BETWEEN = "'\\u0000'"
+"""What the names of metadata keys are joined by: no text holds it."""
+
 _WITHOUT_SECONDS = r"^([0-9-]{10}[T ][0-9]{2}:[0-9]{2})(Z|[+-][0-9:]+)?$"
 
 
@@ -57,7 +60,9 @@ def select_list(held: pa.Schema, every: pa.Schema | None = None) -> list[str]:
         elif name not in BY_NAME:
             chosen[name] = "NULL"
     if "requested_date" not in types:
-        chosen["requested_date"] = f"CAST({chosen['requested_at']} AS DATE)"
+        # Cut to the day first: Sail makes a range of instants of a bare cast, finds more in
+        # it than the statistics of a file say, and gives up.
+        chosen["requested_date"] = f"CAST(DATE_TRUNC('DAY', {chosen['requested_at']}) AS DATE)"
     for column in COLUMNS:
         chosen.setdefault(column.name, f"CAST(NULL AS {STORED[column.type]})")
     return [
@@ -68,8 +73,11 @@ def select_list(held: pa.Schema, every: pa.Schema | None = None) -> list[str]:
 
 def metadata_by_any_spelling(key: str, entries: str) -> str:
     """Return the value of a metadata key: of its canonical spelling, else of any other."""
-    spelled_so = f"LOWER(REPLACE(k, '_', '-')) = {text(lookup_name(key))}"
-    others = f"GET(MAP_VALUES(MAP_FILTER({entries}, (k, v) -> {spelled_so})), 0)"
+    # Without a lambda, as in MAP_FILTER: Sail loses its columns in a filter that it pushes
+    # down to the files.
+    folded = f"LOWER(REPLACE(ARRAY_JOIN(MAP_KEYS({entries}), {_BETWEEN}), '_', '-'))"
+    place = f"ARRAY_POSITION(SPLIT({folded}, {_BETWEEN}), {text(lookup_name(key))})"
+    others = f"GET(MAP_VALUES({entries}), CAST({place} AS INT) - 1)"
     return f"COALESCE({entries}[{text(key)}], {others})"
 
 

@@ -194,15 +194,21 @@ POSTGRES = Dialect(
 )
 
 
+def _spark_iso_weekday(date: exp.Expr) -> exp.Expr:
+    # Sunday is 1; Sail's WEEKDAY makes -1 of it, where Spark's is 6.
+    sunday_first = exp.Anonymous(this="DAYOFWEEK", expressions=[date])
+    since_monday = exp.paren(exp.Add(this=sunday_first, expression=exp.Literal.number(5)))
+    modulo = exp.Mod(this=since_monday, expression=exp.Literal.number(7))
+    return exp.Add(this=modulo, expression=exp.Literal.number(1))
+
+
 SPARK = Dialect(
     "spark",
     metadata_value=lambda key: exp.Bracket(this=column("raw_metadata"), expressions=[text(key)]),
     quantile=lambda of, level: exp.Anonymous(
         this="PERCENTILE", expressions=[of, exp.Literal.number(level)]
     ),
-    iso_weekday=lambda date: exp.Add(
-        this=exp.Anonymous(this="WEEKDAY", expressions=[date]), expression=exp.Literal.number(1)
-    ),
+    iso_weekday=_spark_iso_weekday,
     # Sail's sum of 64-bit integers wraps; that of decimals has ten digits to spare.
     addend=lambda value, kind: exp.cast(value, "decimal(20, 0)") if kind == "integer" else value,
     orders_by_selected=True,  # Sail looks for a column of that name else

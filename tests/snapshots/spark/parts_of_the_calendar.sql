@@ -1,14 +1,16 @@
 WITH requests AS (
   SELECT
-    CAST(WEEKDAY(
-      CAST((
-        FROM_UTC_TIMESTAMP(`requested_at`, 'UTC') + CASE
-          WHEN `requested_at` >= CAST('2026-10-25 01:00:00+00:00' AS TIMESTAMP)
-          THEN INTERVAL '1' HOUR
-          ELSE INTERVAL '2' HOUR
-        END
-      ) AS DATE)
-    ) + 1 AS BIGINT) AS `weekday`,
+    CAST((
+      DAYOFWEEK(
+        CAST((
+          FROM_UTC_TIMESTAMP(`requested_at`, 'UTC') + CASE
+            WHEN `requested_at` >= CAST('2026-10-25 01:00:00+00:00' AS TIMESTAMP)
+            THEN INTERVAL '1' HOUR
+            ELSE INTERVAL '2' HOUR
+          END
+        ) AS DATE)
+      ) + 5
+    ) % 7 + 1 AS BIGINT) AS `weekday`,
     CAST(EXTRACT(HOUR FROM (
       FROM_UTC_TIMESTAMP(`requested_at`, 'UTC') + CASE
         WHEN `requested_at` >= CAST('2026-10-25 01:00:00+00:00' AS TIMESTAMP)
