@@ -1,10 +1,11 @@
-"""The types of DuckDB: one for each kind of column, and how a stored one is read as ours."""
+"""The types of DuckDB: one for each kind of column, and how a stored one becomes ours."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from majordomo_analytics.engines.quoting import quoted_name
+from majordomo_analytics.plan.fields import column_kind
 from majordomo_analytics.records.columns import BY_NAME
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def converted(name: str, stored: str) -> str:
         if stored.endswith("[]"):
             return f"MAP_FROM_ENTRIES({column})"
         return f"CAST(CAST({column} AS JSON) AS MAP(VARCHAR, VARCHAR))"
-    kind = columnkind_of(name) if name in BY_NAME else kind_of(stored)
+    kind = column_kind(name) if name in BY_NAME else kind_of(stored)
     if kind == "money" and stored.startswith("DECIMAL(") and stored.endswith(",10)"):
         return column
     if name not in BY_NAME and kind != "text":
