@@ -322,7 +322,7 @@ class DuckDBEngine:
             for column in absent
             if column.name != "requested_date" and _may_name(by, column.name)
         ]
-        return ", ".join(chosen)
+        return ", ".join(chosen) or "1"  # rows can be counted without a column
 
 
 def _fetch(cursor: duckdb.DuckDBPyConnection, statement: str) -> pl.DataFrame:

@@ -228,3 +228,12 @@ def test_new_rows_are_seen_by_the_next_question(lake: Path) -> None:
                               mode="append", schema_mode="merge")  # fmt: skip
 
     assert (before, ledger.total["requests"]) == (len(REQUESTS), 2 * len(REQUESTS))
+
+
+def test_requests_are_counted_where_no_column_is_needed(tmp_path: Path) -> None:
+    """A file that holds the day itself needs nothing made for it."""
+    path = tmp_path / "requests.parquet"
+    at = datetime(2026, 10, 1, 12, tzinfo=UTC)
+    pl.DataFrame({"requested_at": [at], "requested_date": [at.date()]}).write_parquet(path)
+
+    assert ma.open(path).query("requests").total == {"requests": 1}
