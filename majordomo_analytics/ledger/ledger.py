@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from majordomo_analytics.ledger.sources import Source
     from majordomo_analytics.plan.measures import MeasureLike
     from majordomo_analytics.plan.plan import DimensionLike, OneOrMany
-    from majordomo_analytics.plots.series import Kind
+    from majordomo_analytics.plots.choice import Kind
     from majordomo_analytics.times import Calendar, TimeGrain, TimeRangeLike
 
 
