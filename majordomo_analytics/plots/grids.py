@@ -66,7 +66,7 @@ def heatmap(
     >>> import majordomo_analytics as ma
     >>> rows = {"team": ["legal", "ops"], "model": ["a", "b"], "error_rate": [0.25, None]}
     >>> ma.plots.heatmap(pl.DataFrame(rows), by=["team", "model"]).data[0].z
-    ((0.25, None), (None, None))
+    ([0.25, None], [None, None])
     """
     table = read_table(data, measure=measure, by=by, time=time, unit=unit, subtitle=subtitle)
     names, grain, unit = table.shape.dimensions, table.shape.grain, table.measure.unit

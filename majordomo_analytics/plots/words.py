@@ -94,7 +94,7 @@ def exact(value: object, unit: str) -> str:
             return f"{value:.2%}"
         if value != value:
             return NOT_KNOWN
-        text = _significant(value)
+        text = _significant(value, 2 if is_money(unit) else 0)
     elif isinstance(value, Decimal):
         text = _trimmed(f"{value:,f}", 2 if is_money(unit) else 0)
     elif isinstance(value, int):
@@ -168,8 +168,8 @@ def number_axis(name: str, unit: str, numbers: Iterable[float | int | None]) -> 
     return axis
 
 
-def _significant(value: float) -> str:
-    return _trimmed(f"{value:,.{_places(abs(value), _DIGITS)}f}", 0)
+def _significant(value: float, least: int) -> str:
+    return _trimmed(f"{value:,.{_places(abs(value), _DIGITS)}f}", least)
 
 
 def _places(size: float, digits: int) -> int:
