@@ -33,7 +33,7 @@ def offer_completions() -> None:
     from IPython.core.completer import context_matcher
     from IPython.core.getipython import get_ipython
 
-    shell = get_ipython()  # type: ignore[no-untyped-call]
+    shell = get_ipython()
     if shell is None or any(getattr(m, "is_ours", False) for m in shell.Completer.custom_matchers):
         return
 

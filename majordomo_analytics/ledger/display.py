@@ -152,7 +152,8 @@ def as_html(shown: Shown) -> str:
     foot = f"<tfoot><tr>{cells('th', shown.total)}</tr></tfoot>" if shown.total else ""
     notes = "<br>".join(escape(note) for note in shown.notes)
     return (
-        f'<div><table style="{STYLE}"><thead><tr>{cells("th", heads)}</tr></thead>'
+        f'<div style="overflow-x:auto"><table style="{STYLE}">'
+        f"<thead><tr>{cells('th', heads)}</tr></thead>"
         f"<tbody>{body}</tbody>{foot}</table>"
         f'<p style="opacity:0.7;margin:0.3em 0">{notes}</p></div>'
     )

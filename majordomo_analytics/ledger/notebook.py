@@ -56,13 +56,13 @@ def keys_html(keys: pl.DataFrame, most: int | None = None) -> str:
         for row in shown.iter_rows(named=True)
     )
     head = "".join(
-        f'<th style="{CELL};text-align:{_side(place)}">{name}</th>'
+        f'<th style="{CELL};white-space:nowrap;text-align:{_side(place)}">{name}</th>'
         for place, name in enumerate(heads)
     )
     more = keys.height - shown.height
     said = f'<p style="{_QUIET};margin:0.3em 0">{more:,} more keys</p>' if more else ""
     table = f'<table style="{STYLE}"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
-    return f"<div>{table}{said}</div>"
+    return f'<div style="overflow-x:auto">{table}{said}</div>'
 
 
 def ledger_html(label: str, facts: Sequence[str], keys: pl.DataFrame) -> str:
@@ -78,7 +78,7 @@ def ledger_html(label: str, facts: Sequence[str], keys: pl.DataFrame) -> str:
 
 def _row(cells: Sequence[str]) -> str:
     written = "".join(
-        f'<td style="{CELL};text-align:{_side(place)}">{cell}</td>'
+        f'<td style="{CELL};white-space:nowrap;text-align:{_side(place)}">{cell}</td>'
         for place, cell in enumerate(cells)
     )
     return f"<tr>{written}</tr>"

@@ -32,7 +32,10 @@ class _Bar:
 
         with self._lock:
             if not self._over:
-                self._handle = display(HTML(self._html()), display_id=True)
+                self._handle = display(  # type: ignore[no-untyped-call]
+                    HTML(self._html()),  # type: ignore[no-untyped-call]
+                    display_id=True,
+                )
 
     def advance(self, count: int) -> None:
         """Count `count` more; what is shown changes some fifty times in all."""
@@ -53,7 +56,7 @@ class _Bar:
     def _update(self, html: str) -> None:
         from IPython.display import HTML
 
-        self._handle.update(HTML(html))
+        self._handle.update(HTML(html))  # type: ignore[no-untyped-call]
 
     def _html(self) -> str:
         told = "" if self._total is None else f' max="{self._total}" value="{self._done}"'

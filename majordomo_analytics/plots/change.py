@@ -266,7 +266,7 @@ def _folded(
     rest = tuple("(other)" for _ in own[0])
     parts = [pair for row, pair in found.items() if row not in left or row == rest]
     known = [pair for pair in parts if None not in pair]
-    left[rest] = tuple(sum(pair[i] for pair in known) for i in (0, 1)) if known else (None, None)  # type: ignore[assignment]
+    left[rest] = tuple(sum(pair[i] for pair in known) for i in (0, 1)) if known else (None, None)
     return left, table.noting(f"{first}; the rest is in (other)")
 
 

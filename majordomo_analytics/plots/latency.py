@@ -114,8 +114,8 @@ def _dumbbells(table: Table, levels: Sequence[Column], **look: Unpack[Look]) -> 
     figure = new_figure(look.get("theme"))
     reach_x: list[object] = []
     reach_y: list[object] = []
-    for label, *values in zip(labels, *columns, strict=True):
-        known = [drawn(value) for value in values if value is not None]
+    for label, *ends in zip(labels, *columns, strict=True):
+        known = [drawn(value) for value in ends if value is not None]
         if known:
             reach_x += [min(known), max(known), None]  # type: ignore[type-var]
             reach_y += [label, label, None]

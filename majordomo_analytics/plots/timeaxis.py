@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +25,7 @@ _MOST_TICKS = 18
 _MOST_NAMED = 11
 
 
-def instant(bucket: object) -> object:
+def instant(bucket: object) -> Any:
     """Return a bucket as it is to be compared: two hours are called 02:00 on one day."""
     return bucket.astimezone(UTC) if isinstance(bucket, datetime) and bucket.tzinfo else bucket
 

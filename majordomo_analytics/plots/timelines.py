@@ -296,14 +296,15 @@ def _add_earlier(figure: go.Figure, table: Table, buckets: Sequence[object]) -> 
     if name not in table.rows.columns:
         return
     found: dict[Row, dict[object, object]] = {}
-    for *row, bucket, value in table.rows.select(
+    for *keys, bucket, value in table.rows.select(
         [*shape.dimensions, str(shape.grain), name]
     ).iter_rows():
-        found.setdefault(tuple(row), {})[bucket] = value
+        found.setdefault(tuple(keys), {})[bucket] = value
     said = (shape.periods or ("", "before"))[1]
     several = bool(shape.dimensions)
     for row, label, colour in _named(table, table.series()):
-        values = [found.get(row, {}).get(bucket) for bucket in buckets]
+        earlier = found.get(row, {})
+        values = [earlier.get(bucket) for bucket in buckets]
         figure.add_scatter(
             name=short_labels([(said,)], 40)[0] if not several else f"{label}, before",
             legendgroup=label if several else "before",

@@ -24,7 +24,7 @@ def test_any_kind_of_frame_can_be_drawn(kind: str) -> None:
         "pandas": frame.to_pandas,
         "indexed": lambda: frame.to_pandas().set_index("team"),
         "arrow": frame.to_arrow,
-        "duckdb": lambda: duckdb.from_arrow(frame.to_arrow()),
+        "duckdb": lambda: duckdb.from_arrow(frame.to_arrow()),  # type: ignore[no-untyped-call]
     }[kind]()
 
     bar = ma.plots.bars(given).data[0]
