@@ -28,12 +28,10 @@ def plain_label(value: object) -> str:
     """Return a value as readable text: nothing in it breaks the line or turns it around."""
     if value is None:
         return "—"
-    text = str(value)
-    if not text.strip():
-        return f'"{text[:MOST_IN_LABEL]}"'
-    return "".join(
-        c if c.isprintable() or c in _JOINERS else "\N{REPLACEMENT CHARACTER}" for c in text
+    text = "".join(
+        c if c.isprintable() or c in _JOINERS else "\N{REPLACEMENT CHARACTER}" for c in str(value)
     )
+    return text if text.strip() else f'"{text[:MOST_IN_LABEL]}"'
 
 
 def escaped(text: str) -> str:
