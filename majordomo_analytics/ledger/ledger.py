@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from majordomo_analytics.engines.base import read
 from majordomo_analytics.errors import QueryError
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from majordomo_analytics.ledger.sources import Source
     from majordomo_analytics.plan.measures import MeasureLike
     from majordomo_analytics.plan.plan import DimensionLike, OneOrMany
-    from majordomo_analytics.plots.choice import Kind
+    from majordomo_analytics.plots.choice import Kind, PlotOptions
     from majordomo_analytics.times import Calendar, TimeGrain, TimeRangeLike
 
 
@@ -274,9 +274,9 @@ class Ledger(Changing, MetadataReports):
         """The totals of the question so far; short for ``query().total``."""
         return self.query().total
 
-    def plot(self, kind: Kind | None = None) -> go.Figure:
+    def plot(self, kind: Kind | None = None, **options: Unpack[PlotOptions]) -> go.Figure:
         """Return a figure of the answer so far; short for ``query().plot()``."""
-        return self.query().plot(kind)
+        return self.query().plot(kind, **options)
 
     def requests(self, *, limit: int | None = None) -> pl.DataFrame:
         """Return the requests themselves, oldest first.

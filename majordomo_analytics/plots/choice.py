@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, TypedDict, get_args
 
 from majordomo_analytics.errors import QueryError, did_you_mean, nearest
 from majordomo_analytics.plots.change import changes, slope
@@ -39,6 +39,16 @@ _DRAW: dict[str, Callable[..., go.Figure]] = {
     "slope": slope,
 }
 FEWEST_FOR_AREAS = 6
+
+
+class PlotOptions(TypedDict, total=False):
+    """The options of `plot`, as `Ledger.plot` passes them on."""
+
+    measure: str | None
+    limit: int | None
+    title: str | None
+    subtitle: str | None
+    theme: Theme | None
 
 
 def plot(
