@@ -151,7 +151,7 @@ def public_names() -> str:
     rows = []
     for name in majordomo_analytics.__all__:
         value = getattr(majordomo_analytics, name)
-        explained = isinstance(value, type) or inspect.isroutine(value)
+        explained = isinstance(value, type) or inspect.isroutine(value) or inspect.ismodule(value)
         text = (inspect.getdoc(value) or "").partition("\n")[0] if explained else KNOWN_VALUES[name]
         rows.append((f"`ma.{name}`", text.replace("|", "\\|")))
     return table(("name", "what it is"), rows)

@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from majordomo_analytics import plots
     from majordomo_analytics.errors import (
         DataDirectoryError,
         FilterError,
@@ -75,6 +76,7 @@ _HOMES = {
     "plan.filters": ("where",),
     "plan.measures": ("MEASURES", "Measure", "measure"),
     "plan.own": ("dimension",),
+    "plots": ("plots",),
     "times": ("Calendar", "TimeRange"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -108,6 +110,7 @@ __all__ = [
     "measure",
     "metadata",
     "open",
+    "plots",
     "sample",
     "where",
 ]
@@ -117,7 +120,8 @@ def __getattr__(name: str) -> object:
     if name not in _HOME_OF:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
-    value: object = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
+    home = import_module(f"{__name__}.{_HOME_OF[name]}")
+    value: object = home if name == "plots" else getattr(home, name)
     globals()[name] = value
     return value
 

@@ -19,6 +19,8 @@ Cell: TypeAlias = "Decimal | int | float | str | bool | date | datetime | None"
 MOST_ROWS = 20
 MISSING = "—"
 INCOMPLETE = "…"
+CELL = "padding:0.2em 0.8em;border-bottom:1px solid rgba(128,136,150,0.25)"
+MOST_CHARACTERS = 120
 STYLE = "border-collapse:collapse;font-variant-numeric:tabular-nums;color:inherit;background:none"
 
 
@@ -137,8 +139,8 @@ def as_html(shown: Shown) -> str:
 
     def cells(tag: str, values: Sequence[str]) -> str:
         return "".join(
-            f'<{tag} style="text-align:{"right" if numeric else "left"};'
-            f'padding:0.2em 0.8em;white-space:pre">{escape(value)}</{tag}>'
+            f'<{tag} style="text-align:{"right" if numeric else "left"};{CELL};white-space:pre">'
+            f"<bdi>{escape(cut_text(value))}</bdi></{tag}>"
             for value, numeric in zip(values, shown.numeric, strict=True)
         )
 
@@ -150,10 +152,16 @@ def as_html(shown: Shown) -> str:
     foot = f"<tfoot><tr>{cells('th', shown.total)}</tr></tfoot>" if shown.total else ""
     notes = "<br>".join(escape(note) for note in shown.notes)
     return (
-        f'<div><table style="{STYLE}"><thead><tr>{cells("th", heads)}</tr></thead>'
+        f'<div style="overflow-x:auto"><table style="{STYLE}">'
+        f"<thead><tr>{cells('th', heads)}</tr></thead>"
         f"<tbody>{body}</tbody>{foot}</table>"
         f'<p style="opacity:0.7;margin:0.3em 0">{notes}</p></div>'
     )
+
+
+def cut_text(text: str, most: int = MOST_CHARACTERS) -> str:
+    """Return text with at most so many characters: a value may be a book."""
+    return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
 def plain(cell: Cell) -> str:

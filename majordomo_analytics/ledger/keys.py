@@ -10,6 +10,8 @@ import polars as pl
 
 from majordomo_analytics.lake.table import LakeSnapshot
 from majordomo_analytics.ledger.asking import plan_for
+from majordomo_analytics.ledger.notebook import MetadataKeys
+from majordomo_analytics.ledger.waiting import waiting
 from majordomo_analytics.plan.fields import metadata
 from majordomo_analytics.plan.plan import Query
 from majordomo_analytics.times import read_grain, start_of
@@ -72,13 +74,14 @@ class MetadataReports:
         >>> keys["top_values"].to_list()
         [[{'value': 'pro', 'requests': 2}, {'value': 'free', 'requests': 1}]]
         """
-        snapshot = self._whole_lake()
-        if snapshot is not None:
-            return keys_frame(registry_of(snapshot))
         ledger = self._ledger
-        engine = ledger.source.engine()
-        plan = plan_for(ledger.plain_question(), engine)
-        return engine.metadata_keys(plan).select(list(KEY_COLUMNS))
+        with waiting(f"reading the metadata of {ledger.source.label}"):
+            snapshot = self._whole_lake()
+            if snapshot is not None:
+                return MetadataKeys(keys_frame(registry_of(snapshot)))
+            engine = ledger.source.engine()
+            plan = plan_for(ledger.plain_question(), engine)
+            return MetadataKeys(engine.metadata_keys(plan).select(list(KEY_COLUMNS)))
 
     def metadata_coverage(self, time_grain: TimeGrain = "day") -> pl.DataFrame:
         """Return which share of the requests had each metadata key, over time.

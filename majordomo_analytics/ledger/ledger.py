@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 from majordomo_analytics.engines.base import read
 from majordomo_analytics.errors import QueryError
@@ -12,7 +11,9 @@ from majordomo_analytics.ledger.asking import ask, plan_for
 from majordomo_analytics.ledger.changing import Changing
 from majordomo_analytics.ledger.display import days_said, writer
 from majordomo_analytics.ledger.keys import MetadataReports
+from majordomo_analytics.ledger.notebook import ledger_html
 from majordomo_analytics.ledger.requests import RequestFrames
+from majordomo_analytics.ledger.waiting import waiting
 from majordomo_analytics.plan.dimensions import Derived
 from majordomo_analytics.plan.filters import FilterLike, both, read_filters
 from majordomo_analytics.plan.measures import Measure
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from majordomo_analytics.ledger.sources import Source
     from majordomo_analytics.plan.measures import MeasureLike
     from majordomo_analytics.plan.plan import DimensionLike, OneOrMany
-    from majordomo_analytics.plots.series import Kind
+    from majordomo_analytics.plots.choice import Kind, PlotOptions
     from majordomo_analytics.times import Calendar, TimeGrain, TimeRangeLike
 
 
@@ -193,7 +194,8 @@ class Ledger(Changing, MetadataReports, RequestFrames):
             filters=both(self.question.filters, read_filters(filters)),
             **settled,  # type: ignore[arg-type]  # each under its own name
         )
-        return ask(question, self.source.engine(engine))
+        with waiting(f"asking {self.source.label}"):
+            return ask(question, self.source.engine(engine))
 
     def filter(self, filters: FilterLike = None, /, **conditions: object) -> Ledger:
         """Return a ledger of the requests for which these conditions hold too.
@@ -282,9 +284,9 @@ class Ledger(Changing, MetadataReports, RequestFrames):
         """The totals of the question so far; short for ``query().total``."""
         return self.query().total
 
-    def plot(self, kind: Kind | None = None) -> go.Figure:
+    def plot(self, kind: Kind | None = None, **options: Unpack[PlotOptions]) -> go.Figure:
         """Return a figure of the answer so far; short for ``query().plot()``."""
-        return self.query().plot(kind)
+        return self.query().plot(kind, **options)
 
     def __repr__(self) -> str:
         if self._asks_for_rows():
@@ -294,7 +296,7 @@ class Ledger(Changing, MetadataReports, RequestFrames):
     def _repr_html_(self) -> str:
         if self._asks_for_rows():
             return self.query()._repr_html_()
-        return f"<p><b>Ledger</b> of {escape(self.source.label)}<br>{escape(self._summary())}</p>"
+        return ledger_html(self.source.label, self._facts(), self.metadata_keys())
 
     def _asks_for_rows(self) -> bool:
         return bool(self.question.dimensions or self.question.time_grain)
@@ -311,17 +313,18 @@ class Ledger(Changing, MetadataReports, RequestFrames):
         )
 
     def _summary(self) -> str:
+        names = self.source.engine().catalogue().keys()
+        by = f"by {', '.join(names[:12])}{' …' if len(names) > 12 else ''}"
+        return ", ".join([*self._facts(), *([by] if names else [])])
+
+    def _facts(self) -> list[str]:
         engine = self.source.engine()
         plan = plan_for(self.plain_question(), engine)
         with engine.session():
             total = read(engine, plan).total
         count, cost = total["requests"], total["total_cost"]
-        said = [
+        return [
             f"{count:,} request{'' if count == 1 else 's'}",
             "no known cost" if cost is None else writer("USD", [cost])(cost),
             *days_said(plan.time_range, engine.span(), plan.zone),
         ]
-        names = engine.catalogue().keys()
-        if names:
-            said.append(f"by {', '.join(names[:12])}{' …' if len(names) > 12 else ''}")
-        return ", ".join(said)

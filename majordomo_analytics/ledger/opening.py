@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from majordomo_analytics.ledger.completing import offer_completions
 from majordomo_analytics.ledger.ledger import Ledger
 from majordomo_analytics.ledger.sources import SourceLike, read_source
 
@@ -60,4 +61,5 @@ def open(
     """
     ledger = Ledger(read_source(source, version=version, schema=schema, spark=spark))
     ledger.source.engine()
+    offer_completions()
     return ledger

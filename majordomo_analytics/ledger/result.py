@@ -33,7 +33,9 @@ if TYPE_CHECKING:
     from majordomo_analytics.plan.comparing import Compared
     from majordomo_analytics.plan.coverage import Coverage
     from majordomo_analytics.plan.plan import Plan
-    from majordomo_analytics.plots.series import Kind
+    from majordomo_analytics.plots.choice import Kind
+    from majordomo_analytics.plots.table import Shape
+    from majordomo_analytics.plots.theme import Theme
 
 
 @dataclass(frozen=True, slots=True, repr=False, eq=False)
@@ -107,30 +109,68 @@ class QueryResult:
         """
         return self._sql() if callable(self._sql) else self._sql
 
-    def plot(self, kind: Kind | None = None) -> go.Figure:
+    def plot(
+        self,
+        kind: Kind | None = None,
+        *,
+        measure: str | None = None,
+        limit: int | None = None,
+        title: str | None = None,
+        subtitle: str | None = None,
+        theme: Theme | None = None,
+    ) -> go.Figure:
         """Return a figure that fits the shape of the result.
 
         Parameters
         ----------
         kind
-            ``bar``, ``line`` or ``area``; by default bars for dimensions, lines for time,
-            and stacked areas for an additive measure over time by dimension.
+            ``bars``, ``lines``, ``areas``, ``stacked_bars``, ``heatmap``, ``treemap``,
+            ``percentiles``, ``changes`` or ``slope``; by default what fits best, as
+            ``docs/plots.md`` tells.
+        measure
+            Which measure to draw, by default the first.
+        limit
+            How many values at most, by default as many as can be read; the rest is
+            ``(other)`` where it adds up.
+        title, subtitle
+            Instead of those that tell measure, dimensions, range and zone.
+        theme
+            ``"light"`` or ``"dark"``; by default as `ma.plots.use_theme` says.
 
         Raises
         ------
         QueryError
-            If the result has no dimension and no time grain, or `kind` does not fit.
+            If the result has no dimension and no time grain, or `kind` does not fit; the
+            error says what does.
         """
-        from majordomo_analytics.plots.series import Shape, plot_rows
+        from majordomo_analytics.plots.choice import plot
 
-        plan = self.plan
+        return plot(
+            self,
+            kind,
+            measure=measure,
+            limit=limit,
+            title=title,
+            subtitle=subtitle,
+            theme=theme,
+        )
+
+    def to_draw(self) -> tuple[pl.DataFrame, Shape]:
+        """Return the rows and what their columns mean, as `ma.plots` draws them."""
+        from majordomo_analytics.plots.table import Column, Shape
+
+        plan, compared = self.plan, self.compared
         shape = Shape(
-            measures=tuple((m.name, m.unit, m.additive) for m in plan.measures),
+            measures=tuple(Column(m.name, m.unit, m.additive) for m in plan.measures),
             dimensions=tuple(dimension.name for dimension in plan.dimensions),
             grain=plan.grain,
+            length=plan.grain,
             subtitle=self._range(),
+            incomplete=self.incomplete,
+            total=self.total,
+            periods=None if compared is None else ("now", compared.earlier.label(plan.zone)),
         )
-        return plot_rows(self._rows, shape, kind)
+        return self._rows, shape
 
     def shown(self, most_rows: int | None = MOST_ROWS) -> Shown:
         """Return the result as a table of text, as it is printed.

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from majordomo_analytics.ledger.opening import open as open_ledger
+from majordomo_analytics.ledger.waiting import waiting
 from majordomo_analytics.sampling.making import DEFAULT_SEED, Recipe
 from majordomo_analytics.sampling.shipped import REQUESTS, SHIPPED, cached_sample
 
@@ -74,9 +75,13 @@ def sample(rows: int | None = None, *, seed: int | None = None) -> Ledger:
 
 @contextmanager
 def _progress(rows: int) -> Iterator[Callable[[int], None]]:
-    """Show a bar on a terminal from the first rows on, if it takes more than a moment."""
-    if rows <= QUICK_ROWS or not sys.stderr.isatty():
+    """Show a bar on a terminal or in a notebook, if it takes more than a moment."""
+    if rows <= QUICK_ROWS:
         yield lambda _: None
+        return
+    if not sys.stderr.isatty():
+        with waiting(f"making {rows:,} requests, once", total=rows) as on_rows:
+            yield on_rows
         return
     from rich.console import Console
     from rich.progress import Progress

@@ -91,7 +91,7 @@ def _height(figure: go.Figure) -> int:
     height: int | None = figure.layout.height
     if height is None:
         return HEIGHT_OF_LINES
-    return height - int(figure.layout.template.layout.margin.t or 0)
+    return height - int(figure.layout.margin.t or 0)
 
 
 def _short(label: str) -> str:
