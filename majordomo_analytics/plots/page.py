@@ -23,7 +23,7 @@ function pageColours() {
   const style = getComputedStyle(document.documentElement);
   const [ink, rule, card] = ["--ink", "--rule", "--card"].map((n) => style.getPropertyValue(n));
   const axes = ["xaxis", "yaxis"].flatMap((axis) => [
-    [`${axis}.gridcolor`, rule], [`${axis}.linecolor`, rule],
+    [`${axis}.gridcolor`, rule], [`${axis}.linecolor`, rule], [`${axis}.tickfont.color`, ink],
   ]);
   return {
     "font.color": ink, "hoverlabel.bgcolor": card, "hoverlabel.font.color": ink,
