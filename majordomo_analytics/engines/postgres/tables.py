@@ -40,12 +40,18 @@ where a.attrelid = to_regclass(%s) and a.attnum > 0 and not a.attisdropped
 order by a.attnum
 """
 # A key that was promoted when its first request came is in all of `indexed_metadata`: both
-# were written in one transaction, and whatever writes without the key says so in the same.
+# were written in one transaction, and whatever writes without the key ends the promotion in
+# the same. So is one whose promotion has come to every earlier row, and was not ended since.
+# Tables of earlier versions have no `filled_activation`; then the outer one is meant.
 _REGISTERED = """
 select
   key_name, bool_or(is_active) as promoted,
-  bool_and(is_active and activated_at = created_at) as indexed
-from llm_requests_metadata_keys group by key_name order by key_name
+  bool_and((is_active and activated_at in (created_at, filled)) is true) as indexed
+from (
+  select k.*, (select filled_activation from (select k.*) as same) as filled
+  from llm_requests_metadata_keys k, (select null::timestamptz as filled_activation) as lacking
+) registered
+group by key_name order by key_name
 """
 _STORED_KEYS = """
 select distinct key from llm_requests,
