@@ -41,7 +41,7 @@ order by a.attnum
 """
 # A key that was promoted when its first request came is in all of `indexed_metadata`: both
 # were written in one transaction, and whatever writes without the key ends the promotion in
-# the same. So is one whose promotion has come to every earlier row, and was not ended since.
+# the same. So is one whose promotion has come to every earlier row and was not ended since.
 # Tables of earlier versions have no `filled_activation`; then the outer one is meant.
 _REGISTERED = """
 select
