@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import pyarrow as pa
+from sqlglot import exp
 
 from majordomo_analytics.engines.base import Selected
 from majordomo_analytics.engines.keys import keys_frame, keys_statement
 from majordomo_analytics.engines.postgres.columns import known_columns, stored_columns
+from majordomo_analytics.engines.postgres.days import by_days
 from majordomo_analytics.engines.postgres.tables import by_spelling, registered_keys
 from majordomo_analytics.engines.quoting import quoted_name
 from majordomo_analytics.engines.sql.compiler import TABLE, compile_plan, compile_requests
@@ -28,8 +30,6 @@ from majordomo_analytics.times import TimeRange
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-
-    from sqlglot import exp
 
     from majordomo_analytics.engines.postgres.tables import Key, RequestTable, ScannedKeys
     from majordomo_analytics.plan.plan import Plan
@@ -95,8 +95,27 @@ class PostgresEngine:
     def select(self, plan: Plan) -> Selected:
         """Return what answers one plan."""
         with self._database.snapshot():
-            statement = compile_plan(plan, POSTGRES, self._stored(plan))
+            statement = self._statement(plan)
             return Selected(self._database.read(statement, names=()), statement)
+
+    def _statement(self, plan: Plan) -> str:
+        """Return what answers a plan in the snapshot that is read."""
+        stored = self._stored(plan)
+        found = by_days(plan, self._spellings) if self._table.has_days else None
+        if found is not None:
+            value = exp.cast(exp.null(), "text")
+            if found.field is not None:
+                rest = json_text("raw_metadata", [found.key])
+                value = stored.get(promoted_column(found.field.name), rest)
+            schema = quoted_name(self._table.schema)
+            written = value.sql(dialect=POSTGRES.name)
+            statement = found.statement(self._database, schema, written)
+            if statement is not None:
+                return statement
+        return compile_plan(plan, POSTGRES, stored)
+
+    def _spellings(self, key: Field) -> Sequence[str]:
+        return self._promoted[key.name] if key.promoted else key.spellings or ()
 
     def requests(self, plan: Plan, *, limit: int | None) -> pl.DataFrame:
         """Return the plan's requests themselves, oldest first."""
