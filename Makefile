@@ -9,6 +9,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install -qq --no-compile --disable-pip-version-check -c constraints.txt
 PYTEST := $(BIN)/python -m pytest
 
+# The tests wait for processes more than they work: three at a time keep two cores busy.
+WORKERS ?= 3
+AT_ONCE := -n $(WORKERS) --dist loadfile
+
 CLIENT := .venv-client
 CLIENT_PYTHON ?=
 CLIENT_NEEDS := import sys; sys.exit(sys.version_info < (3, 12))
@@ -23,16 +27,17 @@ MINIMUM := import sys; sys.exit(sys.version_info < (3, 11))
 help: ## List the commands
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo
-	@echo "PYTHON=python3.12 builds .venv with another Python, ARGS='-k name' goes to pytest."
+	@echo "PYTHON=python3.12 builds .venv with another Python, ARGS='-k name' goes to pytest,"
+	@echo "WORKERS=0 runs the tests one after the other."
 
 demo: $(VENV)/.demo ## Send made-up traffic through a real proxy: spend table, report.html
 	$(BIN)/mdm demo $(ARGS)
 
 test: $(VENV)/.dev ## Run the tests, the slow ones left out
-	$(PYTEST) -q -m "not slow and not browser" $(ARGS)
+	$(PYTEST) -q -m "not slow and not browser" $(AT_ONCE) $(ARGS)
 
 slow-test: $(VENV)/.dev ## Run the slow tests: crashes, load, many processes
-	$(PYTEST) -q -m "slow and not browser" --ignore=tests/packaging $(ARGS)
+	$(PYTEST) -q -m "slow and not browser" --ignore=tests/packaging $(AT_ONCE) $(ARGS)
 
 # Debian's, of the newest version that is installed.
 POSTGRES_BIN ?= $(lastword $(sort $(wildcard /usr/lib/postgresql/*/bin)))
@@ -41,7 +46,7 @@ postgres-test: $(VENV)/.dev ## Run the tests of Postgres with the server in POST
 	  echo "there is no PostgreSQL in '$(POSTGRES_BIN)';" \
 	       "name a folder: make postgres-test POSTGRES_BIN=/usr/lib/postgresql/15/bin" >&2; exit 1; }
 	@"$(POSTGRES_BIN)/postgres" --version
-	MAJORDOMO_TEST_POSTGRES_BIN="$(POSTGRES_BIN)" $(PYTEST) -q -m "not slow" \
+	MAJORDOMO_TEST_POSTGRES_BIN="$(POSTGRES_BIN)" $(PYTEST) -q -m "not slow" $(AT_ONCE) \
 	  tests/drain tests/upgrade tests/apikeys tests/proxy/test_keys_in_postgres.py \
 	  tests/faults/test_postgres_*.py tests/engines/test_postgres.py tests/engines/test_gateways.py \
 	  tests/cli/test_query.py $(ARGS)
@@ -91,6 +96,8 @@ bench: $(VENV)/.dev ## Measure relaying, pricing, Postgres and promotion beside 
 	PYTHONPATH=. $(BIN)/python benchmarks/catch_up.py $(ARGS)
 	PYTHONPATH=. $(BIN)/python benchmarks/postgres_outage.py $(ARGS)
 	PYTHONPATH=. $(BIN)/python benchmarks/promoted.py $(ARGS)
+	PYTHONPATH=. $(BIN)/python benchmarks/asking.py
+	PYTHONPATH=. $(BIN)/python benchmarks/many_users.py
 
 constraints: ## Pin the newest versions that work on this Python, in constraints.txt
 	rm -rf build/constraints

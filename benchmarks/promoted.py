@@ -55,7 +55,7 @@ ROWS = """
         'Feature': printf('feature-%d', pick(n, 6, 40)),
         'Team': printf('team-%d', pick(n, 7, 8)),
         'Plan': ['free', 'pro', 'team', 'enterprise'][1 + pick(n, 8, 4)],
-        'User-Id': printf('user-%d', pick(n, 9, 5000)),
+        'User-Id': printf('user-%d', pick(n, 9, $users)),
         'Request-Id': printf('%x', pick(n, 10, 281474976710656))
       } AS raw_metadata,
       CAST([] AS VARCHAR[]) AS flags, instant AS created_at
@@ -98,7 +98,7 @@ def main() -> None:
     sys.exit(0 if is_enough else 1)
 
 
-def fill(lake: Path, rows: int, *, days: int) -> None:
+def fill(lake: Path, rows: int, *, days: int, users: int = 5_000) -> None:
     """Write requests of days that are over, evenly, as a drain does that was far behind."""
     create_lake(lake)
     start = datetime(2026, 10, 1, tzinfo=UTC)
@@ -109,6 +109,7 @@ def fill(lake: Path, rows: int, *, days: int) -> None:
             "step": f"{days * 86_400_000_000 // rows} microseconds",
             "first": first,
             "last": last,
+            "users": users,
         }
         with duckdb.connect() as connection:
             connection.execute("SET TimeZone = 'UTC'")

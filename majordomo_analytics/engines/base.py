@@ -14,7 +14,7 @@ from majordomo_analytics.plan.plan import OTHER, UNTAGGED
 from majordomo_analytics.records.money import PLACES, SUM_PRECISION
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
     from decimal import Decimal
 
@@ -43,11 +43,12 @@ class Selected:
         labels), a column ``is_other`` when a dimension that is no text may be beyond the
         limit, and the measures; in this order, under any names, the rows in any order.
     sql
-        What ran, None when it was no SQL.
+        A statement that gives these rows, or what writes it when somebody wants to see it;
+        None when they come from no SQL.
     """
 
     frame: pl.DataFrame
-    sql: str | None
+    sql: str | Callable[[], str] | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +98,10 @@ class Engine(Protocol):
         """Return what answers one plan; inside a session."""
         ...
 
+    def select_with_total(self, plan: Plan) -> tuple[Selected, pl.DataFrame]:
+        """Return what answers a plan and its grand total; inside a session."""
+        ...
+
     def requests(self, plan: Plan, *, limit: int | None) -> pl.DataFrame:
         """Return the plan's requests themselves, oldest first."""
         ...
@@ -112,11 +117,15 @@ class Engine(Protocol):
 
 def read(engine: Engine, plan: Plan) -> Answer:
     """Return rows and totals of a plan; inside a session, so that they agree."""
-    whole = plan.grand_total()
-    selected = engine.select(plan)
-    found = shape_total(engine.select(whole).frame, whole)
+    selected, whole = engine.select_with_total(plan)
+    found = shape_total(whole, plan.grand_total())
     total = {measure.name: found[measure.name] for measure in plan.measures}
     return Answer(shape_rows(selected.frame, plan), total, read_coverage(found), selected)
+
+
+def select_twice(engine: Engine, plan: Plan) -> tuple[Selected, pl.DataFrame]:
+    """Return what answers a plan and its grand total, each by a reading of its own."""
+    return engine.select(plan), engine.select(plan.grand_total()).frame
 
 
 def measure_type(measure: Measure, plan: Plan) -> pl.DataType:
@@ -157,6 +166,8 @@ def sorted_rows(
     Nulls are last, the other columns decide in the end, and intervals are ordered by their
     number, not by what they are called.
     """
+    if rows.height < 2:
+        return rows
     ordered = plan.order if ordered is None else ordered
     order = {ordering.name: ordering.descending for ordering in ordered}
     order |= dict.fromkeys((name for name in plan.columns if name not in order), False)

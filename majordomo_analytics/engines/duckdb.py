@@ -12,22 +12,29 @@ import re
 from collections import defaultdict
 from contextlib import closing, contextmanager
 from datetime import timedelta
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import duckdb
+import polars as pl
 import pyarrow as pa
 
-from majordomo_analytics.engines.base import Selected
+from majordomo_analytics.engines.base import Selected, select_twice
 from majordomo_analytics.engines.export import export_statement
 from majordomo_analytics.engines.frames import frame_of
 from majordomo_analytics.engines.keys import keys_frame, keys_statement
 from majordomo_analytics.engines.pinned import ParquetFiles, days_held, files_in
 from majordomo_analytics.engines.quoting import quoted_name, quoted_text
-from majordomo_analytics.engines.sql.compiler import TABLE, compile_plan, compile_requests
+from majordomo_analytics.engines.sql.compiler import (
+    TABLE,
+    compile_plan,
+    compile_requests,
+    compile_with_total,
+)
 from majordomo_analytics.engines.sql.dialects import DUCKDB
 from majordomo_analytics.errors import LakeError, QueryError, ResultOverflowError, SourceError
 from majordomo_analytics.lake.filling import spellings_of
+from majordomo_analytics.plan.coverage import COVERAGE
 from majordomo_analytics.plan.fields import Catalogue, Kind, column_kind
 from majordomo_analytics.records.columns import BY_NAME, COLUMNS, PROMOTED_PREFIX
 from majordomo_analytics.records.metadata import lookup_name
@@ -36,8 +43,6 @@ from majordomo_analytics.times import TimeRange
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
-
-    import polars as pl
 
     from majordomo_analytics.engines.export import ExportFormat
     from majordomo_analytics.engines.pinned import Pinned
@@ -86,8 +91,20 @@ class DuckDBEngine:
     def select(self, plan: Plan) -> Selected:
         """Return what answers one plan."""
         statement = compile_plan(plan, DUCKDB)
-        with self._reading(plan.time_range) as cursor:
-            return Selected(_fetch(cursor, statement), statement)
+        return Selected(self._answer(statement, plan.time_range), statement)
+
+    def select_with_total(self, plan: Plan) -> tuple[Selected, pl.DataFrame]:
+        """Return what answers a plan and its grand total: one reading if nothing is cut."""
+        grouped = plan.grain is not None or bool(plan.dimensions)
+        if not grouped or plan.leaves_out:
+            return select_twice(self, plan)
+        found = self._answer(compile_with_total(plan, DUCKDB), plan.time_range)
+        *names, of_all = found.columns
+        measures = len(plan.grand_total().measures)
+        is_total = pl.col(of_all) == 1
+        total = found.filter(is_total).select(names[-measures:])
+        rows = found.filter(~is_total).select(names[: len(names) - len(COVERAGE)])
+        return Selected(rows, partial(compile_plan, plan, DUCKDB)), total
 
     def requests(self, plan: Plan, *, limit: int | None) -> pl.DataFrame:
         """Return the plan's requests themselves, oldest first."""
@@ -182,14 +199,31 @@ class DuckDBEngine:
     def _reading(self, asked: TimeRange) -> Iterator[duckdb.DuckDBPyConnection]:
         """Give a connection in which `llm_requests` is what may lie in a time range."""
         with closing(self._database.cursor()) as cursor, _told_plainly():
-            tables = self._tables(cursor, asked)
-            selects = [
-                f"SELECT {self._as_ours(held, self._lacking(cursor, table, held))} FROM {table}"
-                for table, held in tables
-            ]
-            view = " UNION ALL ".join(selects)
-            cursor.execute(f"CREATE TEMPORARY VIEW {TABLE} AS {view}")
+            cursor.execute(f"CREATE TEMPORARY VIEW {TABLE} AS {self._requests(cursor, asked)}")
             yield cursor
+
+    def _answer(self, statement: str, asked: TimeRange) -> pl.DataFrame:
+        """Return what a compiled statement gives over what may lie in a time range.
+
+        To make a view of all columns first would take longer than to read a small file.
+        """
+        with closing(self._database.cursor()) as cursor, _told_plainly():
+            requests = self._requests(cursor, asked, by=statement)
+            parts = statement.removeprefix("WITH ")
+            return _fetch(cursor, f"WITH {TABLE} AS ({requests}), {parts}")
+
+    def _requests(
+        self, cursor: duckdb.DuckDBPyConnection, asked: TimeRange, *, by: str | None = None
+    ) -> str:
+        """Return the statement that reads what may lie in a time range, as ours.
+
+        With all columns, or those that the statement `by` may name.
+        """
+        selects = [
+            f"SELECT {self._as_ours(held, self._lacking(cursor, table, held), by)} FROM {table}"
+            for table, held in self._tables(cursor, asked)
+        ]
+        return " UNION ALL ".join(selects)
 
     def _tables(
         self, cursor: duckdb.DuckDBPyConnection, asked: TimeRange
@@ -215,7 +249,9 @@ class DuckDBEngine:
         alike = defaultdict(list)
         for path in paths:
             alike[self._columns_of[path]].append(path)
-        return [(_read_parquet(group), held) for held, group in alike.items()]
+        # A lake has one type for each column; of other files the first would decide.
+        unite = isinstance(source, ParquetFiles)
+        return [(_read_parquet(group, unite=unite), held) for held, group in alike.items()]
 
     def _lacking(
         self, cursor: duckdb.DuckDBPyConnection, table: str, held: frozenset[str]
@@ -231,7 +267,9 @@ class DuckDBEngine:
         stored = self._spellings_in[table]
         return {name: spellings_of(name.removeprefix(PROMOTED_PREFIX), stored) for name in columns}
 
-    def _as_ours(self, held: frozenset[str], lacking: Mapping[str, list[str]]) -> str:
+    def _as_ours(
+        self, held: frozenset[str], lacking: Mapping[str, list[str]], by: str | None
+    ) -> str:
         """Return the select list that gives each column its type in our own table.
 
         A file older than a promoted key has no column for it, but has it in its metadata;
@@ -239,6 +277,8 @@ class DuckDBEngine:
         """
         chosen = []
         for name, stored in self._types.items():
+            if not _may_name(by, name):
+                continue
             if name in held:
                 value = _converted(name, stored)
             elif name == "requested_date":
@@ -250,14 +290,14 @@ class DuckDBEngine:
             else:
                 value = f"CAST(NULL AS {stored})"
             chosen.append(f"{value} AS {quoted_name(name)}")
-        if "requested_date" not in held:
+        if "requested_date" not in held and (not chosen or _may_name(by, "requested_date")):
             at = _converted("requested_at", self._types["requested_at"])
             chosen.append(f"CAST(({at}) AT TIME ZONE 'UTC' AS DATE) AS requested_date")
         absent = (column for column in COLUMNS if column.name not in self._types)
         chosen += [
             f"CAST(NULL AS {_STORED[column.type]}) AS {column.name}"
             for column in absent
-            if column.name != "requested_date"
+            if column.name != "requested_date" and _may_name(by, column.name)
         ]
         return ", ".join(chosen)
 
@@ -340,8 +380,15 @@ def _told_plainly() -> Iterator[None]:
         raise QueryError(said) from error
 
 
-def _read_parquet(paths: Sequence[str]) -> str:
-    return f"read_parquet({_list(paths)}, union_by_name = true, hive_partitioning = false)"
+def _may_name(statement: str | None, column: str) -> bool:
+    """Return whether a statement may speak of a column: its name is somewhere in it."""
+    return statement is None or quoted_name(column)[1:-1] in statement
+
+
+def _read_parquet(paths: Sequence[str], *, unite: bool = True) -> str:
+    """Return what reads files; to unite their columns, all of them are opened first."""
+    united = ", union_by_name = true" if unite else ""
+    return f"read_parquet({_list(paths)}{united}, hive_partitioning = false)"
 
 
 def _list(paths: Sequence[str]) -> str:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from majordomo_analytics.times import TimeRange
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pyarrow as pa
 
     from majordomo_analytics.lake.table import LakeFile, LakeSnapshot
@@ -16,9 +19,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ParquetFiles:
-    """Parquet files that are no Delta table; what is in them may overlap in time."""
+    """Parquet files that are no Delta table; what is in them may overlap in time.
+
+    Attributes
+    ----------
+    paths
+        Where they are.
+    states
+        Device, inode, size in bytes and nanoseconds of the last change of each: a file that
+        was written anew under its name differs in one of them.
+    """
 
     paths: tuple[str, ...]
+    states: tuple[tuple[int, int, int, int], ...]
+
+    @classmethod
+    def at(cls, paths: Sequence[str]) -> ParquetFiles:
+        """Return files as they are now."""
+        found = [Path(path).stat() for path in paths]
+        states = tuple((one.st_dev, one.st_ino, one.st_size, one.st_mtime_ns) for one in found)
+        return cls(tuple(paths), states)
 
 
 Pinned: TypeAlias = "LakeSnapshot | ParquetFiles | pa.Table"

@@ -19,7 +19,7 @@ from majordomo_analytics.ledger.display import (
 from majordomo_analytics.ledger.gaps import instant_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from decimal import Decimal
 
     import pandas as pd  # type: ignore[import-untyped]
@@ -49,8 +49,6 @@ class QueryResult:
         What was asked, with every name and instant settled.
     coverage
         How many of the requests have a cost, and how that is known.
-    sql
-        The statement that ran, which `Ledger.sql` takes; None when there was none.
     incomplete
         The time buckets that are not over yet, or that the time range cuts.
     compared
@@ -61,7 +59,7 @@ class QueryResult:
     _rows: pl.DataFrame
     _total: dict[str, Number]
     coverage: Coverage
-    sql: str | None
+    _sql: str | Callable[[], str] | None
     incomplete: tuple[Bucket, ...] = ()
     compared: Compared | None = None
 
@@ -100,6 +98,14 @@ class QueryResult:
     def total(self) -> dict[str, Decimal | int | float | None]:
         """Each measure over all the requests asked about, whatever the dimensions."""
         return dict(self._total)
+
+    @property
+    def sql(self) -> str | None:
+        """A statement that gives the rows, and that `Ledger.sql` takes; None without SQL.
+
+        Totals are read with the rows, from the same state of the source.
+        """
+        return self._sql() if callable(self._sql) else self._sql
 
     def plot(self, kind: Kind | None = None) -> go.Figure:
         """Return a figure that fits the shape of the result.

@@ -23,7 +23,8 @@ from majordomo_analytics.errors import (
     UnknownNameError,
     UnsupportedByEngineError,
 )
-from majordomo_analytics.lake.table import LakeSnapshot, take_snapshot
+from majordomo_analytics.lake.newest import NewestSnapshot
+from majordomo_analytics.lake.table import LakeSnapshot
 from majordomo_analytics.lake.versions import VersionLike, snapshot_at
 from majordomo_analytics.ledger.engines import NAMES, Maker, file_engines
 
@@ -234,9 +235,11 @@ def _data_directory(text: str, path: Path) -> Source:
 
 
 def _lake(text: str, path: Path) -> Source:
+    newest = NewestSnapshot(path)
+
     def pin() -> Pinned:
         try:
-            return take_snapshot(path)
+            return newest.take()
         except KeyError as error:
             message = f"the Delta table {text!r} is not partitioned by {error.args[0]!r}"
             raise LakeError(message) from error
@@ -251,7 +254,7 @@ def _parquet(text: str, pattern: str) -> Source:
         if not found:
             message = f"no file matches {text!r}; give {READABLE}"
             raise SourceError(message)
-        return ParquetFiles(tuple(found))
+        return ParquetFiles.at(found)
 
     pin()
     return Source(text, pin)
@@ -279,5 +282,5 @@ def _matching(pattern: str) -> list[str]:
 
 
 def _equal(one: Pinned, other: Pinned) -> bool:
-    """Compare what was pinned; Parquet files may have been written anew under a name."""
-    return isinstance(one, LakeSnapshot) and one == other
+    """Compare what was pinned; a frame is told by being the same one."""
+    return isinstance(one, (LakeSnapshot, ParquetFiles)) and one == other

@@ -130,6 +130,12 @@ class Plan:
             *(measure.name for measure in self.measures),
         )
 
+    @property
+    def leaves_out(self) -> bool:
+        """Whether there may be requests that no row of the answer speaks of."""
+        is_cut = self.limit is not None or self.kept is not None
+        return is_cut and bool(self.dimensions) and not self.other
+
     def grand_total(self) -> Plan:
         """Return the plan of the same measures and `COVERAGE` over the same requests."""
         return replace(

@@ -45,10 +45,14 @@ SHORT_CYCLE_COMMITS = 10
 SHORT_PAUSES = {
     "majordomo_analytics.drain.loop:PAUSE_S": 0.5,
     "majordomo_analytics.drain.loop:REST_S": 1.0,
+    "majordomo_analytics.drain.upkeep:EVERY_S": 30.0,
+    "majordomo_analytics.drain.upkeep:MANY": 10,
+    "majordomo_analytics.lake.compaction:MANY": 10,
 }
 SHORT_PACE = 5.0
-"""What is short has to hold several cycles: commits come five times as often then, and what
-each leaves behind in the drain counts five times as much."""
+"""What is short has to hold several cycles, of the log as of the upkeep that makes one file
+of many: commits come five times as often then, and what each leaves behind in the drain
+counts five times as much."""
 
 
 @dataclass(slots=True)

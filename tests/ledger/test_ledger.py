@@ -134,3 +134,17 @@ def test_long_results_say_what_is_not_shown() -> None:
 
     assert "1,214 more rows" in shown
     assert shown.splitlines()[-3].split() == ["total", "1,234"]
+
+
+def test_a_parquet_file_that_is_written_anew_is_read_anew(tmp_path: Path) -> None:
+    path = tmp_path / "requests.parquet"
+    at = datetime(2026, 10, 1, tzinfo=UTC)
+    pl.DataFrame({"requested_at": [at]}).write_parquet(path)
+    ledger = ma.open(path)
+    held = ledger.source.engine()
+
+    assert ledger.query("requests").total == {"requests": 1}
+    assert ledger.source.engine() is held
+    pl.DataFrame({"requested_at": [at, at]}).write_parquet(path)
+
+    assert ledger.query("requests").total == {"requests": 2}

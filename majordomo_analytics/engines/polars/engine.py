@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pyarrow as pa
 
-from majordomo_analytics.engines.base import Selected
+from majordomo_analytics.engines.base import Selected, select_twice
 from majordomo_analytics.engines.keys import MOST_TOP_VALUES, keys_frame
 from majordomo_analytics.engines.pinned import ParquetFiles, days_held
 from majordomo_analytics.engines.polars.columns import kind_of
@@ -63,6 +63,10 @@ class PolarsEngine:
         """Return what answers one plan."""
         with _told_plainly():
             return Selected(self._answering(plan).answer(), None)
+
+    def select_with_total(self, plan: Plan) -> tuple[Selected, pl.DataFrame]:
+        """Return what answers a plan and its grand total."""
+        return select_twice(self, plan)
 
     def requests(self, plan: Plan, *, limit: int | None) -> pl.DataFrame:
         """Return the plan's requests themselves, oldest first."""

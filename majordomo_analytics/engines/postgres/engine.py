@@ -13,7 +13,7 @@ import polars as pl
 import pyarrow as pa
 from sqlglot import exp
 
-from majordomo_analytics.engines.base import Selected
+from majordomo_analytics.engines.base import Selected, select_twice
 from majordomo_analytics.engines.keys import keys_frame, keys_statement
 from majordomo_analytics.engines.postgres.columns import known_columns, stored_columns
 from majordomo_analytics.engines.postgres.days import by_days
@@ -116,6 +116,10 @@ class PostgresEngine:
 
     def _spellings(self, key: Field) -> Sequence[str]:
         return self._promoted[key.name] if key.promoted else key.spellings or ()
+
+    def select_with_total(self, plan: Plan) -> tuple[Selected, pl.DataFrame]:
+        """Return what answers a plan and its grand total."""
+        return select_twice(self, plan)
 
     def requests(self, plan: Plan, *, limit: int | None) -> pl.DataFrame:
         """Return the plan's requests themselves, oldest first."""

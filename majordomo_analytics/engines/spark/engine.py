@@ -20,7 +20,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from majordomo_analytics.engines.base import Selected
+from majordomo_analytics.engines.base import Selected, select_twice
 from majordomo_analytics.engines.keys import keys_frame, keys_statement
 from majordomo_analytics.engines.spark.columns import kind_of, plain, readable, select_list
 from majordomo_analytics.engines.spark.server import Server, read_address
@@ -92,6 +92,10 @@ class SparkEngine:
         statement = compile_plan(plan, SPARK)
         found = self._fetch(statement, plan.time_range, named_by_place=True)
         return Selected(found, statement)
+
+    def select_with_total(self, plan: Plan) -> tuple[Selected, pl.DataFrame]:
+        """Return what answers a plan and its grand total."""
+        return select_twice(self, plan)
 
     def requests(self, plan: Plan, *, limit: int | None) -> pl.DataFrame:
         """Return the plan's requests themselves, oldest first."""

@@ -18,6 +18,7 @@ from majordomo_analytics.engines.sql.expressions import (
     coalesce,
     column,
     literal,
+    table,
     text,
     typed_literal,
 )
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
 
 TABLE = "llm_requests"
 PICKED = "requests"
+RANKED = "ranked"
 KEPT = "kept"
+TOTAL = "coverage: of all"
 AS_THEY_ARE: Mapping[str, exp.Expr] = MappingProxyType({})
 
 
@@ -52,8 +55,21 @@ def compile_plan(
     `stored` says what stands for a column that the table does not have as it is. With
     `stands_for`, a row is not one request but as many as that column says.
     """
-    compiler = _Compiler(plan, dialect, stored, stands_for)
-    return compiler.statement().sql(dialect=dialect.name, pretty=True)
+    return (
+        _Compiler(plan, dialect, stored, stands_for)
+        .statement()
+        .sql(dialect=dialect.name, pretty=True, copy=False)
+    )
+
+
+def compile_with_total(plan: Plan, dialect: Dialect) -> str:
+    """Return the statement that answers `plan` and its grand total in one reading.
+
+    Its columns are those of `compile_plan`, those of `COVERAGE`, and one that is 1 in the
+    row of the total and 0 in the others. The plan has groups, and none of them is left out.
+    """
+    compiler = _Compiler(plan, dialect, AS_THEY_ARE)
+    return compiler.statement(with_total=True).sql(dialect=dialect.name, pretty=True, copy=False)
 
 
 def compile_requests(
@@ -76,7 +92,9 @@ def compile_requests(
     rows = compiler.limited(rows)
     if ordered:
         rows = rows.order_by(column("requested_at"), column("id"))
-    return (rows.limit(limit) if limit is not None else rows).sql(dialect=dialect.name, pretty=True)
+    return (rows.limit(limit) if limit is not None else rows).sql(
+        dialect=dialect.name, pretty=True, copy=False
+    )
 
 
 @dataclass(slots=True)
@@ -95,7 +113,7 @@ class _Compiler:
     def __post_init__(self) -> None:
         self._stored = StoredValues(self.plan, self.dialect, self.stored)
 
-    def statement(self) -> exp.Select:
+    def statement(self, *, with_total: bool = False) -> exp.Select:
         plan = self.plan
         if plan.grain is not None:
             self._picked[plan.grain] = bucket(plan)
@@ -109,20 +127,27 @@ class _Compiler:
             groups.append(shown)
             named.append(exp.alias_(shown, alias, quoted=True) if cut else shown)
         if cut and plan.other and any(d.kind != "text" for d in plan.dimensions):
-            rest = exp.Is(this=column(KEPT, "ranked"), expression=exp.null())
+            rest = exp.Is(this=column(KEPT, RANKED), expression=exp.null())
             groups.append(rest)
             named.append(exp.alias_(rest, "is_other"))
         measures = [
             exp.alias_(self._measure(measure), measure.name, quoted=True)
-            for measure in plan.measures
+            for measure in (plan.grand_total() if with_total else plan).measures
         ]
-        answer = exp.select(*named, *measures).from_(PICKED)
-        if groups:
-            answer = answer.group_by(*(group.copy() for group in groups))
+        if with_total:
+            of_all = exp.Anonymous(this="GROUPING", expressions=[groups[0].copy()])
+            measures.append(exp.alias_(of_all, TOTAL, quoted=True))
+        answer = exp.select(*named, *measures, copy=False).from_(table(PICKED), copy=False)
+        keys = [group.copy() for group in groups]
+        if with_total:
+            sets = exp.GroupingSets(expressions=[exp.Tuple(expressions=keys), exp.Tuple()])
+            answer = answer.group_by(exp.Group(grouping_sets=[sets]), copy=False)
+        elif groups:
+            answer = answer.group_by(*keys, copy=False)
         ranked = None
         if cut:
             ranked = self._ranked(dimensions) if plan.kept is None else self._kept(dimensions)
-        answer = answer.with_(PICKED, as_=self._picked_rows())
+        answer = answer.with_(_named(PICKED), as_=self._picked_rows(), copy=False)
         if ranked is None:
             return answer
         same = exp.and_(
@@ -130,31 +155,36 @@ class _Compiler:
                 # Text has its label by now and is never missing. What is plainly equal is
                 # hashed; else each row would be compared with each combination.
                 (exp.EQ if dimension.kind == "text" else exp.NullSafeEQ)(
-                    this=column(alias, PICKED), expression=column(alias, "ranked")
+                    this=column(alias, PICKED), expression=column(alias, RANKED)
                 )
                 for dimension, alias in zip(plan.dimensions, dimensions, strict=True)
             )
         )
         side = "left" if plan.other else "inner"
-        return answer.with_("ranked", as_=ranked).join("ranked", on=same, join_type=side)
+        answer = answer.with_(_named(RANKED), as_=ranked, copy=False)
+        return answer.join(table(RANKED), on=same, join_type=side, copy=False)
 
     def limited(self, rows: exp.Select) -> exp.Select:
         """Return `rows` from the table, with the plan's time range and filters."""
         plan, at = self.plan, column("requested_at")
         holds = condition(plan.filters, self._stored.named, self.dialect)
-        rows = self._stored.joins(rows.from_(TABLE))
+        rows = self._stored.joins(rows.from_(table(TABLE), copy=False))
         if plan.time_range.start is not None:
-            rows = rows.where(exp.GTE(this=at, expression=literal(plan.time_range.start)))
+            rows = rows.where(
+                exp.GTE(this=at, expression=literal(plan.time_range.start)), copy=False
+            )
         if plan.time_range.end is not None:
-            rows = rows.where(exp.LT(this=at.copy(), expression=literal(plan.time_range.end)))
-        return rows if holds is None else rows.where(holds)
+            rows = rows.where(
+                exp.LT(this=at.copy(), expression=literal(plan.time_range.end)), copy=False
+            )
+        return rows if holds is None else rows.where(holds, copy=False)
 
     def _picked_rows(self) -> exp.Select:
         inputs = [
             value if value == column(alias) else exp.alias_(value, alias, quoted=True)
             for alias, value in self._picked.items()
         ]
-        return self.limited(exp.select(*inputs or [exp.Literal.number(1)]))
+        return self.limited(exp.select(*inputs or [exp.Literal.number(1)], copy=False))
 
     def _ranked(self, dimensions: Sequence[str]) -> exp.Select:
         """Return the first combinations of dimension values over the whole range."""
@@ -204,7 +234,7 @@ class _Compiler:
         return chosen.from_(exp.Values(expressions=rows, alias=alias))
 
     def _shown(self, dimension: Dimension, alias: str) -> exp.Expr:
-        known = column(alias, "ranked")
+        known = column(alias, RANKED)
         if dimension.kind == "text" and self.plan.other:
             return exp.Coalesce(this=known, expressions=[text(OTHER)])
         return known
@@ -294,6 +324,10 @@ class _Compiler:
 
 
 _SUMS: dict[str, str] = {"money": "decimal(38, 10)", "integer": "bigint"}
+
+
+def _named(part: str) -> exp.TableAlias:
+    return exp.TableAlias(this=exp.to_identifier(part))
 
 
 def _known_sum(one: exp.Expr, other: exp.Expr) -> exp.Expr:

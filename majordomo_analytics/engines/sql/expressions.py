@@ -28,6 +28,11 @@ def column(name: str, table: str | None = None) -> exp.Column:
     return exp.column(exp.to_identifier(name, quoted=True), table=table)
 
 
+def table(name: str) -> exp.Table:
+    """Return a table or a part of the statement; sqlglot would parse plain text."""
+    return exp.Table(this=exp.to_identifier(name))
+
+
 def text(value: str) -> exp.Literal:
     """Return a text literal."""
     return exp.Literal.string(value)
