@@ -57,6 +57,7 @@ class Pages:
         )
         self.tables = {
             "requests": sql.Identifier(schema, "llm_requests"),
+            "by_day": sql.Identifier(schema, "llm_requests_by_day"),
             "metadata_keys": sql.Identifier(schema, "llm_requests_metadata_keys"),
         }
 
