@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING
 
-from majordomo_analytics.engines.sql.compiler import TABLE, compile_plan
+from majordomo_analytics.engines.sql.compiler import TABLE, compile_plan, compile_with_total
 from majordomo_analytics.engines.sql.dialects import POSTGRES
 from majordomo_analytics.engines.sql.expressions import column, literal
 from majordomo_analytics.plan.fields import Field
@@ -64,8 +64,8 @@ class ByDays:
     field: Field | None
     key: str
 
-    def statement(self, database: Database, schema: str, value: str) -> str | None:
-        """Return the statement that answers it in the snapshot that is read.
+    def groups(self, database: Database, schema: str, value: str) -> str | None:
+        """Return the query that gives its groups in the snapshot that is read.
 
         None if too little was added up. `value` is what stands for the key in a row.
         """
@@ -79,15 +79,17 @@ class ByDays:
         if not runs or len(rest) > MOST_GAPS:
             return None
         branches = [_groups(schema, self.key, runs), *(_rows(schema, value, one) for one in rest)]
+        return "\n  UNION ALL\n".join(branches)
+
+    def statement(self, groups: str, *, with_total: bool = False) -> str:
+        """Return the statement that answers it over such groups."""
         stored = {} if self.field is None else {self.field.name: column(_VALUE)}
-        statement = compile_plan(
-            self.plan, POSTGRES, stored, stands_for=Field(_REQUESTS, "integer")
-        )
-        rows = "\n  UNION ALL\n".join(branches)
-        return f"WITH {TABLE} AS (\n{rows}\n), " + statement.removeprefix("WITH ")
+        compiled = compile_with_total if with_total else compile_plan
+        written = compiled(self.plan, POSTGRES, stored, stands_for=Field(_REQUESTS, "integer"))
+        return f"WITH {TABLE} AS (\n{groups}\n), " + written.removeprefix("WITH ")
 
 
-def by_days(plan: Plan, spellings: Callable[[Field], Sequence[str]]) -> ByDays | None:
+def read_by_days(plan: Plan, spellings: Callable[[Field], Sequence[str]]) -> ByDays | None:
     """Return the plan if groups of requests can answer it, else None.
 
     They can if it speaks of one metadata key at most, and else of columns that requests are

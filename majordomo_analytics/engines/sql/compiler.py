@@ -62,13 +62,19 @@ def compile_plan(
     )
 
 
-def compile_with_total(plan: Plan, dialect: Dialect) -> str:
+def compile_with_total(
+    plan: Plan,
+    dialect: Dialect,
+    stored: Mapping[str, exp.Expr] = AS_THEY_ARE,
+    *,
+    stands_for: Field | None = None,
+) -> str:
     """Return the statement that answers `plan` and its grand total in one reading.
 
     Its columns are those of `compile_plan`, those of `COVERAGE`, and one that is 1 in the
     row of the total and 0 in the others. The plan has groups, and none of them is left out.
     """
-    compiler = _Compiler(plan, dialect, AS_THEY_ARE)
+    compiler = _Compiler(plan, dialect, stored, stands_for)
     return compiler.statement(with_total=True).sql(dialect=dialect.name, pretty=True, copy=False)
 
 
