@@ -104,7 +104,7 @@ def sum_up(
     """
 
     def composed(statement: str) -> sql.Composed:
-        return sql.SQL(statement).format(**tables)  # type: ignore[arg-type]  # of our own
+        return sql.SQL(statement).format(**tables)
 
     begun = time.monotonic()
     done = 0

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from deltalake.exceptions import CommitFailedError
-from deltalake.transaction import AddAction
+from deltalake.transaction import AddAction, RemoveAction
 
 from majordomo_analytics.errors import LakeError
 from majordomo_analytics.lake.filling import filled
@@ -48,7 +48,7 @@ class DayFiles:
         self._lake = lake
         self._columns = columns
         self._paths: list[Path] = []
-        self._added: list[AddAction] = []
+        self._added: list[AddAction | RemoveAction] = []
 
     def write(self, rows: pa.Table, schema: pa.Schema) -> None:
         """Write rows in the columns of `schema`, and have the disk hold them.

@@ -238,7 +238,7 @@ def test_a_row_that_is_inserted_once_a_day_is_noted_undoes_its_sum(postgres: str
     """Between the note and the sum, which then is thrown away."""
     write_postgres(postgres, MANY)
     run(postgres, "insert into llm_requests_days values ('Feature', '2026-10-01')")
-    statement = sql.SQL(summing._SUM).format(  # type: ignore[arg-type]
+    statement = sql.SQL(summing._SUM).format(
         requests=sql.Identifier("llm_requests"),
         days=sql.Identifier("llm_requests_days"),
         by_day=sql.Identifier("llm_requests_by_day"),

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import pyarrow as pa
-from sqlglot import exp
 
 from majordomo_analytics.engines.base import Selected, select_twice, split_total
 from majordomo_analytics.engines.keys import keys_frame, keys_statement
@@ -31,6 +30,8 @@ from majordomo_analytics.times import TimeRange
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from sqlglot import exp
 
     from majordomo_analytics.engines.postgres.days import ByDays
     from majordomo_analytics.engines.postgres.tables import Key, RequestTable, ScannedKeys
@@ -133,10 +134,9 @@ class PostgresEngine:
         found = read_by_days(plan, self._spellings) if self._table.has_days else None
         if found is None:
             return None
-        value = exp.cast(exp.null(), "text")
+        value = json_text("raw_metadata", [] if found.field is None else [found.key])
         if found.field is not None:
-            rest = json_text("raw_metadata", [found.key])
-            value = stored.get(promoted_column(found.field.name), rest)
+            value = stored.get(promoted_column(found.field.name), value)
         schema = quoted_name(self._table.schema)
         groups = found.groups(self._database, schema, value.sql(dialect=POSTGRES.name))
         return None if groups is None else (found, groups)
