@@ -128,6 +128,7 @@ def erase_from_postgres(
         # Of a row that was changed or deleted the earlier state stays where it is until its
         # room is taken. Also when nothing was changed: who was killed had not come here.
         pages.run("vacuum {requests}")
+        pages.run("vacuum {by_day}")
     return changed
 
 

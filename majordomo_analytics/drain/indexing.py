@@ -3,6 +3,10 @@
 What a drain inserts is right by itself: it looks which keys the lake has promoted in the
 transaction that inserts, under a lock that it shares. Whoever has held that lock alone,
 once, knows that every later row is right, and that every earlier one is to be seen.
+
+Once every earlier row is right too, the registry of keys says so, and who reads believes
+`indexed_metadata`. It names the activation that it is about: a drain that inserts without
+the key, as one that cannot read the lake, ends that activation in the same transaction.
 """
 
 from __future__ import annotations
@@ -18,8 +22,19 @@ if TYPE_CHECKING:
 _ACTIVATE: LiteralString = """
 update {metadata_keys} set
   is_active = %(active)s,
-  activated_at = case when %(active)s then now() end
+  activated_at = case when %(active)s then now() end,
+  filled_activation = null
 where key_name = any(%(keys)s) and is_active <> %(active)s
+"""
+_ACTIVATIONS: LiteralString = """
+select coalesce(array_agg(distinct activated_at), '{{}}') from {metadata_keys}
+where key_name = any(%(keys)s) and is_active
+"""
+# What was promoted when its first request came needs no filling, and what has ended since
+# the rows were gone through is of no worth.
+_FILLED: LiteralString = """
+update {metadata_keys} set filled_activation = activated_at
+where key_name = any(%(keys)s) and is_active and activated_at = any(%(activations)s)
 """
 _FILL: LiteralString = f"""
 with {PAGE}, lacking as (
@@ -35,10 +50,16 @@ with {PAGE}, lacking as (
 )
 select {OF_PAGE}, (select count(*) from changed)
 """  # noqa: S608 - parts of our own
+# A key that was promoted again meanwhile is left alone: who fills it waits for this page.
 _CLEAR: LiteralString = f"""
-with {PAGE}, changed as (
-  update {{requests}} r set indexed_metadata = r.indexed_metadata - %(keys)s::text[]
-  from page p where r.id = p.id and r.indexed_metadata ?| %(keys)s::text[]
+with {PAGE}, gone as (
+  select array(
+    select key_name from unnest(%(keys)s::text[]) as key_name
+    except select key_name from {{metadata_keys}} where is_active
+  ) as keys
+), changed as (
+  update {{requests}} r set indexed_metadata = r.indexed_metadata - g.keys
+  from page p, gone g where r.id = p.id and r.indexed_metadata ?| g.keys
   returning 1
 )
 select {OF_PAGE}, (select count(*) from changed)
@@ -55,7 +76,8 @@ def promote_in_postgres(
     """Fill `indexed_metadata` of every row with metadata keys that the lake has promoted.
 
     Rows are changed a page at a time, while drains go on. Whoever is killed amid it leaves
-    rows that are right and rows that lack the keys; calling it again fills those.
+    rows that are right and rows that lack the keys; calling it again fills those. Once all
+    have them the registry of keys says so, and the index serves questions about them.
 
     Parameters
     ----------
@@ -103,13 +125,16 @@ def _index(
     *,
     active: bool,
 ) -> int:
-    names = sorted({canonical_name(key) for key in keys})
+    values: dict[str, object] = {"keys": sorted({canonical_name(key) for key in keys})}
     with Pages(dsn, schema) as pages:
         with pages.transaction(alone=True) as connection:
-            query = pages.composed(_ACTIVATE)
-            connection.execute(query, {"keys": names, "active": active})
-        changed = pages.walk(statement, {"keys": names}, on_rows=on_rows)
+            connection.execute(pages.composed(_ACTIVATE), {**values, "active": active})
+            found = connection.execute(pages.composed(_ACTIVATIONS), values).fetchone()
+        changed = pages.walk(statement, values, on_rows=on_rows)
         # The planner goes by what it knows of the column, which has changed at large.
         if changed:
             pages.run("analyze {requests}")
+        if active and found is not None:
+            with pages.transaction(alone=True) as connection:
+                connection.execute(pages.composed(_FILLED), {**values, "activations": found[0]})
     return changed

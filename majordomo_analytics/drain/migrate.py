@@ -30,6 +30,8 @@ OUR_TABLES = {
     "api_key_changes": 5,
     "api_key_usage": 5,
     "ingest_checkpoint": 1,
+    "llm_requests_days": 8,
+    "llm_requests_by_day": 8,
 }
 """Every table, and the migration that makes it."""
 OLDEST_SERVER = 14

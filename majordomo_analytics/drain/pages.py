@@ -21,8 +21,10 @@ CONNECT_TIMEOUT_S = 10
 ANSWER_TIMEOUT_S = 600.0
 
 DRAIN_LOCK = int.from_bytes(b"indexing")
-"""Advisory lock that a drain shares while it inserts; who holds it alone has no drain amid
-a transaction, in any schema of the database."""
+"""Advisory lock that a drain shares while it inserts, and upkeep while it changes a page.
+
+Who holds it alone has neither amid a transaction, in any schema of the database.
+"""
 
 PAGE: LiteralString = """
 page as (
@@ -55,6 +57,7 @@ class Pages:
         )
         self.tables = {
             "requests": sql.Identifier(schema, "llm_requests"),
+            "by_day": sql.Identifier(schema, "llm_requests_by_day"),
             "metadata_keys": sql.Identifier(schema, "llm_requests_metadata_keys"),
         }
 
@@ -73,11 +76,14 @@ class Pages:
 
     @contextmanager
     def transaction(self, *, alone: bool = False) -> Iterator[Connection[Any]]:
-        """Give the connection amid a transaction; no drain is amid one if it is `alone`."""
+        """Give the connection amid a transaction; nobody else is amid one if it is `alone`.
+
+        Drains may be, otherwise, and other upkeep that is not alone.
+        """
+        lock: LiteralString = "pg_advisory_xact_lock" if alone else "pg_advisory_xact_lock_shared"
         with self._session.answering() as connection, connection.transaction():
             self._session.guard(connection)
-            if alone:
-                connection.execute("select pg_advisory_xact_lock(%s)", (DRAIN_LOCK,))
+            connection.execute(f"select {lock}(%s)", (DRAIN_LOCK,))
             yield connection
 
     def composed(self, statement: LiteralString) -> sql.Composed:
@@ -114,7 +120,7 @@ class Pages:
         values
             Its parameters, those of a page aside.
         alone
-            Whether a page excludes a drain.
+            Whether a page excludes drains and other upkeep.
         on_rows
             Called after each page with how many rows it has.
         on_found

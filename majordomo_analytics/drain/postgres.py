@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
+from datetime import time as time_of_day
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -16,6 +18,7 @@ from majordomo_analytics.drain.migrate import migrations
 from majordomo_analytics.drain.pages import DRAIN_LOCK
 from majordomo_analytics.drain.repeated import ALSO_READ_AGAIN
 from majordomo_analytics.drain.session import Session
+from majordomo_analytics.drain.summing import sum_up
 from majordomo_analytics.errors import LakeError, PostgresError, RowsRefusedError
 from majordomo_analytics.lake.table import lake_promoted
 from majordomo_analytics.records.columns import COLUMNS
@@ -31,6 +34,9 @@ if TYPE_CHECKING:
 
 CONNECT_TIMEOUT_S = 5
 ANSWER_TIMEOUT_S = 60.0
+SUM_UP_EVERY_S = 300.0
+SUM_UP_AGAIN_AFTER_S = 3600.0
+"""How much longer to wait once it could not be done."""
 
 WRITTEN = (*(column.name for column in COLUMNS), "indexed_metadata")
 
@@ -145,11 +151,14 @@ class PostgresSink:
             "metadata_keys": sql.Identifier(schema, "llm_requests_metadata_keys"),
             "key_usage": sql.Identifier(schema, "api_key_usage"),
             "checkpoint": sql.Identifier(schema, "ingest_checkpoint"),
+            "days": sql.Identifier(schema, "llm_requests_days"),
+            "by_day": sql.Identifier(schema, "llm_requests_by_day"),
             "incoming": self._incoming,
             "columns": _columns,
             "flavours": sql.SQL(", ").join(map(sql.Literal, ALSO_READ_AGAIN)),
         }
         self._counts = ValueCounts(self._tables)
+        self._sum_up_at = 0.0
 
     def __repr__(self) -> str:
         return f"PostgresSink(schema={self._session.schema!r})"
@@ -160,8 +169,24 @@ class PostgresSink:
         return self._session.place
 
     def open(self) -> bool:
-        """Connect and migrate, or see whether the connection still answers."""
+        """Connect and migrate, or see whether the connection still answers.
+
+        Now and then days that are over are added up.
+        """
         self._see_what_is_promoted()
+        anew = self._reach()
+        if time.monotonic() >= self._sum_up_at:
+            self._sum_up_at = time.monotonic() + SUM_UP_EVERY_S
+            try:
+                with self._session.answering() as connection:
+                    sum_up(connection, self._tables)
+            except PostgresError:  # as without the rights; questions read the rows then
+                self._sum_up_at += SUM_UP_AGAIN_AFTER_S
+                anew |= self._reach()
+        return anew
+
+    def _reach(self) -> bool:
+        """Return whether a connection had to be made."""
         if self._session.is_open:
             try:
                 with self._answering(self._connect_timeout_s) as connection:
@@ -196,7 +221,7 @@ class PostgresSink:
         """Look the responses up in an index; of the same UTC days as in the lake."""
         query = sql.SQL(_WITH_USAGE).format(**self._tables)
         begin, end = (
-            datetime.combine(day, time.min, UTC) for day in (first, last + timedelta(days=1))
+            datetime.combine(day, time_of_day.min, UTC) for day in (first, last + timedelta(days=1))
         )
         values = (list(response_ids), list(but), begin, end)
         with self._answering() as connection:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import polars as pl
 
 from majordomo_analytics.engines.quantiles import hangs_on_quantile, rounded_quantile
-from majordomo_analytics.plan.coverage import read_coverage
+from majordomo_analytics.plan.coverage import COVERAGE, read_coverage
 from majordomo_analytics.plan.dimensions import Bucketed
 from majordomo_analytics.plan.measures import Aggregate
 from majordomo_analytics.plan.plan import OTHER, UNTAGGED
@@ -131,6 +131,15 @@ def read(engine: Engine, plan: Plan) -> Answer:
 def select_twice(engine: Engine, plan: Plan) -> tuple[Selected, pl.DataFrame]:
     """Return what answers a plan and its grand total, each by a reading of its own."""
     return engine.select(plan), engine.select(plan.grand_total()).frame
+
+
+def split_total(found: pl.DataFrame, plan: Plan) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return the rows and the grand total of what `compile_with_total` describes."""
+    *names, of_all = found.columns
+    measures = len(plan.grand_total().measures)
+    is_total = pl.col(of_all) == 1
+    total = found.filter(is_total).select(names[-measures:])
+    return found.filter(~is_total).select(names[: len(names) - len(COVERAGE)]), total
 
 
 def measure_type(measure: Measure, plan: Plan) -> pl.DataType:

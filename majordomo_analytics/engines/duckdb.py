@@ -16,10 +16,9 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
 import duckdb
-import polars as pl
 import pyarrow as pa
 
-from majordomo_analytics.engines.base import Selected, select_twice
+from majordomo_analytics.engines.base import Selected, select_twice, split_total
 from majordomo_analytics.engines.duckdb_types import STORED, converted, kind_of
 from majordomo_analytics.engines.export import export_statement
 from majordomo_analytics.engines.frames import frame_of
@@ -39,7 +38,6 @@ from majordomo_analytics.engines.sql.shown import duckdb_view
 from majordomo_analytics.engines.sql.statements import check_serialized, told_by_name
 from majordomo_analytics.errors import LakeError, QueryError, ResultOverflowError, SourceError
 from majordomo_analytics.lake.filling import spellings_of
-from majordomo_analytics.plan.coverage import COVERAGE
 from majordomo_analytics.plan.fields import Catalogue, column_kind
 from majordomo_analytics.records.columns import BY_NAME, COLUMNS, PROMOTED_PREFIX
 from majordomo_analytics.records.metadata import lookup_name
@@ -48,6 +46,8 @@ from majordomo_analytics.times import TimeRange
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+    import polars as pl
 
     from majordomo_analytics.engines.export import ExportFormat
     from majordomo_analytics.engines.pinned import Pinned
@@ -104,11 +104,7 @@ class DuckDBEngine:
         if not grouped or plan.leaves_out:
             return select_twice(self, plan)
         found = self._answer(compile_with_total(plan, DUCKDB), plan.time_range)
-        *names, of_all = found.columns
-        measures = len(plan.grand_total().measures)
-        is_total = pl.col(of_all) == 1
-        total = found.filter(is_total).select(names[-measures:])
-        rows = found.filter(~is_total).select(names[: len(names) - len(COVERAGE)])
+        rows, total = split_total(found, plan)
         return Selected(rows, partial(compile_plan, plan, DUCKDB)), total
 
     def requests(self, plan: Plan) -> pl.LazyFrame:

@@ -11,8 +11,9 @@ from deltalake.exceptions import DeltaError
 
 from majordomo_analytics.errors import LakeError
 from majordomo_analytics.lake.maintenance import maintenance
-from majordomo_analytics.lake.table import PARTITION_COLUMN, take_snapshot
+from majordomo_analytics.lake.table import take_snapshot
 from majordomo_analytics.lake.vacuuming import flush_log, remove_unused
+from majordomo_analytics.lake.writing import PARTITION_COLUMN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

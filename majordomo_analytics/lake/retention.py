@@ -12,7 +12,8 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from majordomo_analytics.errors import LakeError, LakeNotFoundError
 from majordomo_analytics.lake.maintenance import maintenance
 from majordomo_analytics.lake.registry import forget_removed, store_of
-from majordomo_analytics.lake.table import MOST_COMMIT_ATTEMPTS, PARTITION_COLUMN, take_snapshot
+from majordomo_analytics.lake.table import MOST_COMMIT_ATTEMPTS, take_snapshot
+from majordomo_analytics.lake.writing import PARTITION_COLUMN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

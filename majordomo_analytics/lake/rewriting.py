@@ -8,7 +8,6 @@ the lock of `lake.maintenance`, so that nobody else of ours takes files away mea
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,17 +21,16 @@ from deltalake.exceptions import CommitFailedError, DeltaError
 from deltalake.transaction import AddAction, RemoveAction
 
 from majordomo_analytics.errors import LakeError
-from majordomo_analytics.lake.filling import filled
 from majordomo_analytics.lake.properties import statistics_columns, without_demoted
 from majordomo_analytics.lake.statistics import FileStatistics
 from majordomo_analytics.lake.table import (
-    PARTITION_COLUMN,
     check_partitioning,
     open_table,
     promoted_of,
     schema_of,
     snapshot_of,
 )
+from majordomo_analytics.lake.writing import PARTITION_COLUMN, fitting, flush
 from majordomo_analytics.records.columns import promoted_column
 
 if TYPE_CHECKING:
@@ -133,7 +131,7 @@ def rewrite(
     def taken(rows: pa.Table) -> pa.Table:
         nonlocal read
         read += rows.num_rows
-        rows = _fitting(rows, schema)
+        rows = fitting(rows, schema)
         return rows if change is None else change(rows)
 
     try:
@@ -178,18 +176,6 @@ def _runs(files: Sequence[LakeFile], taken: Callable[[pa.Table], pa.Table]) -> I
         yield pa.concat_tables(parts)
 
 
-def _fitting(rows: pa.Table, schema: pa.Schema) -> pa.Table:
-    """Return rows of a file in today's columns, those of keys filled."""
-    rows = filled(rows, schema)
-    columns = [
-        rows.column(field.name).cast(field.type)
-        if field.name in rows.schema.names
-        else pa.chunked_array([pa.nulls(rows.num_rows, field.type)])
-        for field in schema
-    ]
-    return pa.Table.from_arrays(columns, schema=schema)
-
-
 class _Outputs:
     """The files that are written, and what the log is to say of each."""
 
@@ -227,12 +213,7 @@ class _Outputs:
         self._end_file()
         for path in self.paths:
             path.chmod(mode)
-        for path in (*self.paths, self._folder):
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+        flush(*self.paths, self._folder)
 
     def discard(self) -> None:
         """Remove what was written; nobody was told of it."""

@@ -9,35 +9,35 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from deltalake import CommitProperties, DeltaTable, Schema, Transaction, write_deltalake
+from deltalake import CommitProperties, DeltaTable, Schema, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 
 from majordomo_analytics.errors import LakeError, LakeNotFoundError
-from majordomo_analytics.lake.filling import filled
 from majordomo_analytics.lake.properties import (
     NEW_LAKE,
     VERSION_PROPERTY,
     promoted_in,
+    statistics_columns,
     statistics_property,
     without_demoted,
 )
+from majordomo_analytics.lake.writing import PARTITION_COLUMN, DayFiles
 from majordomo_analytics.records.columns import COLUMNS
 from majordomo_analytics.records.metadata import PROMOTED_FROM_THE_START
 from majordomo_analytics.records.schemas import arrow_field, arrow_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
 LAKE_VERSION = 1
 """Version of the table's layout, kept as a property of the table itself."""
 
-PARTITION_COLUMN = "requested_date"
 ON_THIS_MACHINE = "file://"
 MOST_COMMIT_ATTEMPTS = 8
 
@@ -257,6 +257,9 @@ def append_once(
 ) -> bool:
     """Append rows `first` to `last` of an application in one commit, unless they are there.
 
+    The lake is on this machine. Its disk holds the files before the commit is made, and
+    the commit before this returns: a power cut leaves no commit without its rows.
+
     The Delta log records ``(application, last)`` with the rows. Delta does not refuse a
     repeated record, so the number is read back before each attempt: a commit that was made
     but never confirmed is not made twice. One caller at a time may append for one
@@ -282,9 +285,10 @@ def append_once(
             message = f"the lake holds rows of {application} up to {held}, inside {first}-{last}"
             raise LakeError(message)
         properties = CommitProperties(app_transactions=[Transaction(application, last)])
+        files = DayFiles(Path(uri), statistics_columns(promoted_of(table)))
         try:
-            fitting = filled(rows, schema_of(table))
-            write_deltalake(table, fitting, mode="append", commit_properties=properties)
+            files.write(rows, schema_of(table))
+            files.commit(table, properties)
         except CommitFailedError as error:
             if attempt == MOST_COMMIT_ATTEMPTS:
                 message = f"the lake at {str(uri)!r} refused a commit {attempt} times: {error}"

@@ -80,23 +80,6 @@ def test_a_role_that_makes_no_tables_drains_once_they_are_made(
     assert select(postgres, counts) == [(2,)]
 
 
-def test_rows_of_before_a_promotion_get_the_key_by_the_printed_update(
-    data: DataDirectory, postgres: str
-) -> None:
-    spool(
-        data,
-        a_record(metadata={"Plan": "pro", "Feature": "a"}),
-        a_record(metadata={"Feature": "b"}),
-    )
-    drained(data, postgres)
-
-    run(postgres, printed("update llm_requests"), printed("update llm_requests"))
-
-    by_feature = "select indexed_metadata from llm_requests order by indexed_metadata->>'Feature'"
-    found = select(postgres, by_feature)
-    assert found == [({"Plan": "pro", "Feature": "a"},), ({"Feature": "b"},)]
-
-
 def test_how_far_behind_it_is(data: DataDirectory, postgres: str) -> None:
     spool(data, a_record())
     drained(data, postgres)

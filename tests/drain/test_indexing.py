@@ -13,15 +13,17 @@ from typing import Any
 import pytest
 from deltalake import DeltaTable, Field
 
+import majordomo_analytics as ma
 from majordomo_analytics.datadir import DataDirectory
 from majordomo_analytics.drain import pages as pages_module
+from majordomo_analytics.drain import postgres as postgres_module
 from majordomo_analytics.drain.indexing import demote_in_postgres, promote_in_postgres
 from majordomo_analytics.drain.postgres import PostgresSink
 from majordomo_analytics.drain.sinks import Place
-from majordomo_analytics.errors import PostgresUnreachableError
+from majordomo_analytics.errors import LakeError, PostgresUnreachableError
 from majordomo_analytics.lake.table import create_lake
 from majordomo_analytics.records.columns import promoted_column
-from tests.support.postgres import select
+from tests.support.postgres import run, select
 from tests.support.records import a_record
 
 INDEXED = "select indexed_metadata from llm_requests"
@@ -141,6 +143,132 @@ SCRIPT = (
     "pages.ROWS_PER_PAGE = 100\n"
     "promote_in_postgres(sys.argv[1], ['Plan'], on_rows=lambda _: print('page', flush=True))\n"
 )
+
+
+def served_by(dsn: str) -> str:
+    """Return the plan of the statement that the ledger asks one value of the key with."""
+    statement = ma.open(dsn).query("requests", filters={"Plan": "p7"}).sql
+    return "\n".join(row for (row,) in select(dsn, f"explain {statement}"))
+
+
+def plans_of(dsn: str) -> list[tuple[Any, ...]]:
+    return ma.open(dsn).query("requests", "Plan").to_polars().sort("Plan").rows()
+
+
+def test_a_finished_promotion_is_served_by_the_index_and_one_cut_short_is_not(
+    data: DataDirectory, postgres: str
+) -> None:
+    """The answers are the same before, amid and after, and once it is demoted again."""
+    fill(data, postgres, ({"Plan": f"p{n % 1000}"} for n in range(3000)))
+    expected = sorted((f"p{n}", 3) for n in range(1000))
+    assert plans_of(postgres) == expected
+    promote_in_lake(data, "Plan")
+
+    killed_after(5, SCRIPT, postgres)
+    partly = "select count(*) from llm_requests where indexed_metadata ? 'Plan'"
+    assert 0 < select(postgres, partly)[0][0] < 3000
+    assert "llm_requests_indexed_metadata" not in served_by(postgres)
+    assert plans_of(postgres) == expected
+
+    promote_in_postgres(postgres, ["Plan"])
+    assert "llm_requests_indexed_metadata" in served_by(postgres)
+    assert plans_of(postgres) == expected
+
+    demote_in_postgres(postgres, ["Plan"])
+    assert "llm_requests_indexed_metadata" not in served_by(postgres)
+    assert plans_of(postgres) == expected
+    noted = "select filled_activation from llm_requests_metadata_keys where key_name = 'Plan'"
+    assert select(postgres, noted) == [(None,)]
+
+
+@pytest.mark.parametrize("when", ["amid", "after"])
+def test_rows_of_a_drain_that_cannot_read_the_lake_end_the_trust(
+    data: DataDirectory, postgres: str, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """Whether they come while rows are gone through, or once all had the key."""
+    fill(data, postgres, ({"Plan": f"p{n}"} for n in range(3000)))
+    stale = PostgresSink(postgres, lake=data.lake)
+    stale.open()
+    promote_in_lake(data, "Plan")
+    inserted: list[int] = []
+
+    def insert(_: int) -> None:
+        if inserted:
+            return
+        with monkeypatch.context() as patched:
+            patched.setattr(postgres_module, "lake_promoted", cannot_be_read)
+            row = a_record(id="00000000-0000-7000-8000-000000000000", metadata={"Plan": "p7"})
+            inserted.append(stale.append([row], Place("s", 1, 1)))
+        # And the next drain has the key again, so that it is promoted at the end.
+        late = PostgresSink(postgres, lake=data.lake)
+        late.open()
+        late.append([a_record(metadata={"Plan": "p8"})], Place("t", 1, 1))
+        late.close()
+
+    monkeypatch.setattr(pages_module, "ROWS_PER_PAGE", 1000)
+    promote_in_postgres(postgres, ["Plan"], on_rows=insert if when == "amid" else lambda _: None)
+    insert(0)
+    stale.close()
+
+    lacking = "select count(*) from llm_requests where not indexed_metadata ? 'Plan'"
+    active = "select is_active from llm_requests_metadata_keys where key_name = 'Plan'"
+    assert (inserted, select(postgres, lacking), select(postgres, active)) == (
+        [1],
+        [(1,)],
+        [(True,)],
+    )
+    asked = ma.open(postgres)
+    assert asked.query("requests", filters={"Plan": "p7"}).total == {"requests": 2}
+    assert "llm_requests_indexed_metadata" not in served_by(postgres)
+
+    promote_in_postgres(postgres, ["Plan"])
+    assert asked.query("requests", filters={"Plan": "p7"}).total == {"requests": 2}
+    assert "llm_requests_indexed_metadata" in served_by(postgres)
+
+
+def cannot_be_read(_: object) -> tuple[str, ...]:
+    raise LakeError("no lake")
+
+
+def test_a_demotion_under_way_leaves_alone_what_is_promoted_again(
+    data: DataDirectory, postgres: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pages that it had not come to keep the key, and those before get it again."""
+    fill(data, postgres, ({"Plan": f"p{n}"} for n in range(3000)))
+    promote_in_lake(data, "Plan")
+    promote_in_postgres(postgres, ["Plan"])
+    monkeypatch.setattr(pages_module, "ROWS_PER_PAGE", 1000)
+    filled: list[int] = []
+
+    def promote_again(_: int) -> None:
+        if not filled:
+            filled.append(promote_in_postgres(postgres, ["Plan"]))
+
+    assert demote_in_postgres(postgres, ["Plan"], on_rows=promote_again) == 1000
+    assert filled == [1000]
+    lacking = "select count(*) from llm_requests where not indexed_metadata ? 'Plan'"
+    assert select(postgres, lacking) == [(0,)]
+    assert "llm_requests_indexed_metadata" in served_by(postgres)
+
+
+def test_tables_of_the_version_before_are_read_as_they_are(
+    data: DataDirectory, postgres: str
+) -> None:
+    """Nobody has noted there what is filled; what always was promoted is trusted."""
+    tags = ({"Plan": f"p{n}", "Feature": f"f{n}"} for n in range(3000))
+    fill(data, postgres, tags)
+    run(postgres, "alter table llm_requests_metadata_keys drop filled_activation")
+    run(postgres, "update llm_requests_metadata_keys set is_active = true, activated_at = now()")
+    run(
+        postgres,
+        "update llm_requests_metadata_keys set created_at = activated_at"
+        " where key_name = 'Feature'",
+        "analyze llm_requests",
+    )
+
+    assert "llm_requests_indexed_metadata" not in served_by(postgres)
+    statement = ma.open(postgres).query("requests", filters={"Feature": "f7"}).sql
+    assert "indexed_metadata" in str(statement)
 
 
 def killed_after(lines: int, script: str, *arguments: str) -> None:

@@ -40,9 +40,13 @@ SHIPPED = {
     "0006_metadata_key_values": (
         "82bd4f3f2697967616c829813f32b41257651976b2de40ce88bda7fcebdbd57f"
     ),
+    "0007_metadata_keys_filled": (
+        "7e8802033b15daa58b8b77b40463081b6cc481d385d86ee7bc448580c42cae8f"
+    ),
+    "0008_days": "8b596474b182163de7b03df8f5cf8c4996e77c4822583c474421d2afe371bbdb",
 }
 """SHA-256 of every migration; a new one gets a line, and no line ever changes."""
-NEWEST = 6
+NEWEST = 8
 
 TYPES = {
     "text": "text",

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pyarrow as pa
 
-from majordomo_analytics.engines.base import Selected, select_twice
+from majordomo_analytics.engines.base import Selected, select_twice, split_total
 from majordomo_analytics.engines.keys import keys_frame, keys_statement
 from majordomo_analytics.engines.polars.columns import METADATA as ENTRIES
 from majordomo_analytics.engines.postgres.columns import known_columns, stored_columns
+from majordomo_analytics.engines.postgres.days import read_by_days
 from majordomo_analytics.engines.postgres.tables import by_spelling, registered_keys
 from majordomo_analytics.engines.quoting import quoted_name
 from majordomo_analytics.engines.requests import (
@@ -37,11 +38,12 @@ from majordomo_analytics.records.metadata import canonical_name, lookup_name
 from majordomo_analytics.times import TimeRange
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sqlglot import exp
 
     from majordomo_analytics.engines.postgres.database import Database
+    from majordomo_analytics.engines.postgres.days import ByDays
     from majordomo_analytics.engines.postgres.tables import Key, RequestTable, ScannedKeys
     from majordomo_analytics.plan.plan import Plan
 
@@ -107,12 +109,51 @@ class PostgresEngine:
     def select(self, plan: Plan) -> Selected:
         """Return what answers one plan."""
         with self._database.snapshot():
-            statement = compile_plan(plan, POSTGRES, self._stored(plan))
+            statement = self._writer(plan)()
             return Selected(self._database.read(statement, names=()), statement)
 
     def select_with_total(self, plan: Plan) -> tuple[Selected, pl.DataFrame]:
-        """Return what answers a plan and its grand total."""
-        return select_twice(self, plan)
+        """Return what answers a plan and its grand total.
+
+        By one reading where there is one row anyway, or days were added up: for several
+        groupings at once, Postgres reads with one process only.
+        """
+        with self._database.snapshot():
+            if plan.grain is None and not plan.dimensions:
+                total = self.select(plan.grand_total()).frame
+                rows = total.select(total.columns[: len(plan.measures)])
+                return Selected(rows, self._writer(plan)), total
+            stored = self._stored(plan)
+            found = self._added_up(plan, stored)
+            if found is None or plan.leaves_out:
+                return select_twice(self, plan)
+            by_days, groups = found
+            statement = by_days.statement(groups, with_total=True)
+            rows, total = split_total(self._database.read(statement, names=()), plan)
+        return Selected(rows, partial(by_days.statement, groups)), total
+
+    def _writer(self, plan: Plan) -> Callable[[], str]:
+        """Return what writes the statement for a plan, for the snapshot that is read."""
+        stored = self._stored(plan)
+        found = self._added_up(plan, stored)
+        if found is None:
+            return partial(compile_plan, plan, POSTGRES, stored)
+        return partial(found[0].statement, found[1])
+
+    def _added_up(self, plan: Plan, stored: Mapping[str, exp.Expr]) -> tuple[ByDays, str] | None:
+        """Return a plan that groups of requests can answer, and the query for them."""
+        found = read_by_days(plan, self._spellings) if self._table.has_days else None
+        if found is None:
+            return None
+        value = json_text("raw_metadata", [] if found.field is None else [found.key])
+        if found.field is not None:
+            value = stored.get(promoted_column(found.field.name), value)
+        schema = quoted_name(self._table.schema)
+        groups = found.groups(self._database, schema, value.sql(dialect=POSTGRES.name))
+        return None if groups is None else (found, groups)
+
+    def _spellings(self, key: Field) -> Sequence[str]:
+        return self._promoted[key.name] if key.promoted else key.spellings or ()
 
     def requests(self, plan: Plan) -> pl.LazyFrame:
         """Return the plan's requests in no order, of which the server is asked later."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from majordomo_analytics.engines.postgres.days import BY_DAY, DAYS
 from majordomo_analytics.engines.sql.compiler import TABLE
 from majordomo_analytics.errors import SourceError
 from majordomo_analytics.records.metadata import (
@@ -29,7 +30,11 @@ _COLUMNS = """
 select
   n.nspname as schema, a.attname as name,
   case when t.typtype = 'e' then 'enum' else coalesce(b.typname, t.typname) end as type,
-  to_regclass(quote_ident(n.nspname) || %s) is not null as has_registry
+  to_regclass(quote_ident(n.nspname) || %s) is not null as has_registry,
+  coalesce(
+    has_table_privilege(to_regclass(quote_ident(n.nspname) || %s), 'select')
+    and has_table_privilege(to_regclass(quote_ident(n.nspname) || %s), 'select'), false
+  ) as has_days
 from pg_attribute a
 join pg_class c on c.oid = a.attrelid
 join pg_namespace n on n.oid = c.relnamespace
@@ -40,12 +45,18 @@ where a.attrelid = to_regclass(%s) and a.attnum > 0 and not a.attisdropped
 order by a.attnum
 """
 # A key that was promoted when its first request came is in all of `indexed_metadata`: both
-# were written in one transaction, and whatever writes without the key says so in the same.
+# were written in one transaction, and whatever writes without the key ends the promotion in
+# the same. So is one whose promotion has come to every earlier row and was not ended since.
+# Tables of earlier versions have no `filled_activation`; then the outer one is meant.
 _REGISTERED = """
 select
   key_name, bool_or(is_active) as promoted,
-  bool_and(is_active and activated_at = created_at) as indexed
-from llm_requests_metadata_keys group by key_name order by key_name
+  bool_and((is_active and activated_at in (created_at, filled)) is true) as indexed
+from (
+  select k.*, (select filled_activation from (select k.*) as same) as filled
+  from llm_requests_metadata_keys k, (select null::timestamptz as filled_activation) as lacking
+) registered
+group by key_name order by key_name
 """
 _STORED_KEYS = """
 select distinct key from llm_requests,
@@ -88,6 +99,8 @@ class RequestTable:
         Name and Postgres type of each column that may be read, in order.
     registered
         Its metadata keys; None where there is no table of them.
+    has_days
+        Whether what days add up to may be read beside it.
     """
 
     database: Database
@@ -95,6 +108,7 @@ class RequestTable:
     origin: Origin
     types: Mapping[str, str]
     registered: tuple[Key, ...] | None
+    has_days: bool = False
 
     @property
     def is_ours(self) -> bool:
@@ -111,10 +125,10 @@ def look_at(database: Database) -> RequestTable:
         If there is none, or nothing in it may be read, or it is one of another kind.
     """
     with database.snapshot():
-        known = database.rows(_COLUMNS, (f".{REGISTRY}", TABLE))
+        known = database.rows(_COLUMNS, (f".{REGISTRY}", f".{DAYS}", f".{BY_DAY}", TABLE))
         if database.schema is not None:  # else it may be found elsewhere on the search path
             known = [row for row in known if row[0] == database.schema]
-        types = {name: type_ for _, name, type_, _ in known}
+        types = {name: type_ for _, name, type_, *_ in known}
         where = f"in the schema {database.schema!r}" if database.schema else "on the search path"
         if not types:
             message = (
@@ -124,10 +138,11 @@ def look_at(database: Database) -> RequestTable:
             raise SourceError(message)
         origin = _origin(types, database)
         registered = None
-        schema, _, _, has_registry = known[0]
+        schema, _, _, has_registry, has_days = known[0]
         if has_registry:
             registered = registered_keys(database, is_ours=origin == OURS)
-        return RequestTable(database, schema, origin, types, registered)
+        has_days = has_days and origin == OURS
+        return RequestTable(database, schema, origin, types, registered, has_days)
 
 
 def registered_keys(database: Database, *, is_ours: bool) -> tuple[Key, ...]:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from majordomo_analytics.engines.sql.dialects import Dialect
     from majordomo_analytics.plan.dimensions import Dimension
-    from majordomo_analytics.plan.fields import Name
+    from majordomo_analytics.plan.fields import Field, Name
 
 TABLE = "llm_requests"
 PICKED = "requests"
@@ -41,27 +41,40 @@ TOTAL = "coverage: of all"
 AS_THEY_ARE: Mapping[str, exp.Expr] = MappingProxyType({})
 
 
-def compile_plan(plan: Plan, dialect: Dialect, stored: Mapping[str, exp.Expr] = AS_THEY_ARE) -> str:
+def compile_plan(
+    plan: Plan,
+    dialect: Dialect,
+    stored: Mapping[str, exp.Expr] = AS_THEY_ARE,
+    *,
+    stands_for: Field | None = None,
+) -> str:
     """Return the statement that answers `plan`.
 
     Its columns are the time bucket (a UTC timestamp or a date), the dimensions, a column
     ``is_other`` when a dimension that is no text may be beyond the limit, and the measures.
-    `stored` says what stands for a column that the table does not have as it is.
+    `stored` says what stands for a column that the table does not have as it is. With
+    `stands_for`, a row is not one request but as many as that column says.
     """
     return (
-        _Compiler(plan, dialect, stored)
+        _Compiler(plan, dialect, stored, stands_for)
         .statement()
         .sql(dialect=dialect.name, pretty=True, copy=False)
     )
 
 
-def compile_with_total(plan: Plan, dialect: Dialect) -> str:
+def compile_with_total(
+    plan: Plan,
+    dialect: Dialect,
+    stored: Mapping[str, exp.Expr] = AS_THEY_ARE,
+    *,
+    stands_for: Field | None = None,
+) -> str:
     """Return the statement that answers `plan` and its grand total in one reading.
 
     Its columns are those of `compile_plan`, those of `COVERAGE`, and one that is 1 in the
     row of the total and 0 in the others. The plan has groups, and none of them is left out.
     """
-    compiler = _Compiler(plan, dialect, AS_THEY_ARE)
+    compiler = _Compiler(plan, dialect, stored, stands_for)
     return compiler.statement(with_total=True).sql(dialect=dialect.name, pretty=True, copy=False)
 
 
@@ -97,6 +110,7 @@ class _Compiler:
     plan: Plan
     dialect: Dialect
     stored: Mapping[str, exp.Expr]
+    stands_for: Field | None = None
     _picked: dict[str, exp.Expr] = field(default_factory=dict)
     _aliases: dict[tuple[Dimension, bool], str] = field(default_factory=dict)
     _from: str | None = None
@@ -290,6 +304,8 @@ class _Compiler:
         inputs: list[exp.Expr] = [self._picked_column(one) for one in known]
         made: exp.Expr
         match aggregate.how:
+            case "count" if self.stands_for is not None:
+                made = exp.Sum(this=self._picked_column(self.stands_for))
             case "count":
                 made = exp.Count(this=exp.Star())
             case "distinct":
@@ -306,6 +322,8 @@ class _Compiler:
         holds = condition(aggregate.where, self._picked_named, self.dialect)
         if holds is not None:
             made = exp.Filter(this=made, expression=exp.Where(this=holds))
+        if aggregate.how == "count" and self.stands_for is not None:
+            return exp.cast(coalesce([made, exp.Literal.number(0)]), "bigint")
         if aggregate.how == "sum" and (kind := _SUMS.get(known[0].kind)) is not None:
             return exp.cast(made, kind)
         return made
