@@ -301,7 +301,9 @@ def test_long_repetitive_stream_is_no_bomb(name: str) -> None:
     assert decoder.is_whole
 
 
-@pytest.mark.parametrize("member", [gzipped(b""), zstd(b""), skippable_frame(b"")])
+@pytest.mark.parametrize(
+    "member", [gzipped(b""), zstd(b""), skippable_frame(b"")], ids=["gzip", "zstd", "skippable"]
+)
 def test_members_without_end_are_bounded(member: bytes) -> None:
     """A body of nothing but empty members is closed after so many."""
     text, decoder = decoded(member * (encodings.MAX_MEMBERS + 1))
@@ -310,7 +312,11 @@ def test_members_without_end_are_bounded(member: bytes) -> None:
     assert decoded(member * (encodings.MAX_MEMBERS - 1))[1].is_whole
 
 
-@pytest.mark.parametrize("member", [gzipped(b"{}"), zstd(b"{}"), skippable_frame(b"{}")])
+@pytest.mark.parametrize(
+    "member",
+    [gzipped(b"{}"), zstd(b"{}"), skippable_frame(b"{}")],
+    ids=["gzip", "zstd", "skippable"],
+)
 def test_work_grows_as_the_body_does(member: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a chunk of many members no more than a slice is copied at the end of each."""
     work = 0
