@@ -383,3 +383,21 @@ except ma.MissingExtraError as error:
     )
 
     assert "pip install 'majordomo-analytics[spark]'" in made.stdout
+
+
+def test_a_program_without_a_file_asks_and_can_spawn_processes(lake: Path, spark: str) -> None:
+    """As in ``python -c``, where PySpark would end the process."""
+    code = """
+import multiprocessing, sys, time
+import majordomo_analytics as ma
+print(ma.open(sys.argv[1], spark=sys.argv[2]).query(engine="spark").total["requests"])
+child = multiprocessing.get_context("spawn").Process(target=time.sleep, args=(0,))
+child.start()
+child.join()
+print(child.exitcode)
+"""
+    made = subprocess.run(
+        [sys.executable, "-c", code, str(lake), spark], capture_output=True, text=True, check=True
+    )
+
+    assert made.stdout.split() == ["5", "0"], made.stderr

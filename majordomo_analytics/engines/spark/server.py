@@ -7,6 +7,7 @@ import threading
 import warnings
 import weakref
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.parse import urlsplit
 
@@ -203,11 +204,12 @@ def _connect(address: str) -> SparkSession:
 def _look_like_a_script() -> None:
     """Give the main module a file, without which PySpark takes it for its own doctests.
 
-    As in ``python -c`` or another program's interpreter; it would then end the process.
+    As in ``python -c`` or another program's interpreter; it would then end the process. The
+    file is there and does nothing: children of `multiprocessing` run it.
     """
     main = sys.modules["__main__"]
     if main.__spec__ is None and not hasattr(main, "__file__") and not hasattr(sys, "ps1"):
-        main.__file__ = "<majordomo_analytics>"
+        main.__file__ = str(Path(__file__).with_name("__init__.py"))
 
 
 def _end(session: SparkSession) -> None:
