@@ -36,7 +36,7 @@ def promote(
 ) -> None:
     """Give metadata keys a column of their own in the lake, and an index in Postgres.
 
-    Questions about them are answered ten times as fast, with the same answers. The proxy
+    Questions about them are several times as fast, with the same answers. The proxy
     and its drain go on meanwhile; cut short, it goes on where it was when it is run again.
     With a Postgres, its `indexed_metadata` is filled with them, too.
     """

@@ -27,7 +27,7 @@ class Changing:
     ) -> Promotion:
         """Give metadata keys a column of their own, for the whole lake.
 
-        Questions about them are answered ten times as fast, with the same answers. Days
+        Questions about them are several times as fast, with the same answers. Days
         that are over are written anew; the proxy and its drain go on meanwhile. Cut short,
         it goes on where it was when it is called again.
 
