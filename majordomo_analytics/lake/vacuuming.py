@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from deltalake.exceptions import DeltaError
 from majordomo_analytics.errors import LakeError, SettingsError
 from majordomo_analytics.lake.maintenance import maintenance
 from majordomo_analytics.lake.table import open_table
+from majordomo_analytics.lake.writing import LOG, flush
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -134,13 +135,7 @@ def _sizes(lake: Path, paths: Iterable[str]) -> Iterable[int]:
 
 def flush_log(lake: Path) -> None:
     """Have the disk hold the commits that name other files, before the old ones go."""
-    folder = lake / "_delta_log"
+    folder = lake / LOG
     for path in (*folder.iterdir(), folder):
-        try:
-            descriptor = os.open(path, os.O_RDONLY)
-        except FileNotFoundError:  # the draft of a commit that a drain has made meanwhile
-            continue
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        with suppress(FileNotFoundError):  # the draft of a commit that a drain has made
+            flush(path)
